@@ -1,4 +1,4 @@
-"""convkit: convolution, pooling and Gram kernels for NumPy, CuPy and any array that speaks DLPack."""
+"""Convolution, pooling and Gram kernels for NumPy, CuPy and any array that speaks DLPack."""
 
 from convkit._native import CudaError, num_threads
 from convkit.dispatch import backend, set_backend

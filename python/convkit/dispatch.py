@@ -1,4 +1,4 @@
-"""One function every op calls: wrap the arrays, find or make the plan, allocate, run, hand the result back."""
+"""One function every op calls: wrap the arrays, find or make the plan, allocate, run, return."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ PLAN_LIMIT = 4096
 _backend = "auto"
 _plans: dict[tuple[Any, ...], _native.Plan] = {}
 
-# 1, 1.0 and True are equal as dictionary keys, so parameters are checked for their type before the look-up.
+# 1, 1.0 and True are equal as dictionary keys, so parameters are checked for their type before the
+# look-up.
 _PLAIN = (int, str, type(None))
 
 
@@ -25,7 +26,8 @@ def set_backend(name: str) -> None:
     """Choose where ops run, for the whole process.
 
     Args:
-        name: "auto" (host arrays on cpu, device arrays on cuda), "cpu", "cuda", "simt" (the CUDA sources on
+        name: "auto" (host arrays on cpu, device arrays on cuda), "cpu", "cuda", "simt" (the CUDA
+            sources on
             the host: slow, for checking) or "reference" (the NumPy definitions).
 
     Raises: ValueError for another name, or for "cuda" in a build or on a machine without it.
@@ -66,7 +68,7 @@ def require_cuda(op: str) -> None:
 
 
 def _canonical(op: str, name: str, value: Any) -> Any:
-    """The value as a dictionary key that only equal values of the same kind share; C++ checks the rules."""
+    """The value as a key that only equal values of its kind share; C++ checks the rules."""
     if isinstance(value, (list, tuple)):
         return tuple(_canonical(op, name, item) for item in value)
     if isinstance(value, (bool, np.bool_)):
@@ -81,7 +83,7 @@ def _canonical(op: str, name: str, value: Any) -> Any:
 
 
 def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
-    """The backend for these arrays; ValueError where they live in different places or the wrong one."""
+    """The backend for these arrays; ValueError where they are not all where it can run."""
     device, first = HOST, ""
     for name, buffer in buffers.items():
         if buffer is None:
@@ -104,7 +106,7 @@ def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
 
 
 def _dense(op: str, name: str, buffer: Buffer, backend_name: str) -> Buffer:
-    """The same values in dense, aligned memory. Dtypes that kernels refuse are refused by the plan before."""
+    """The same values in dense, aligned memory; a plan has accepted the dtype before."""
     if backend_name != "cuda":
         array = np.require(buffer.handle, buffer.handle.dtype.newbyteorder("="), ["C", "A"])
         return buffer._replace(handle=array, dense=True)
@@ -198,7 +200,8 @@ def run(
 
     Args:
         op: the public function's name, which is also the native and the reference one.
-        arrays: by parameter name, in the order of the native call. The first is what the result is like.
+        arrays: by parameter name, in the order of the native call. The first is what the result is
+            like.
         parameters: the rest of the call, by name.
         outputs: how many of the op's results are wanted (max_pool2d without indices wants one).
     """
