@@ -114,7 +114,8 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
             return py::tuple(outputs);
           })
       .def("workspace_bytes", [](const Plan& plan) { return plan.workspace_bytes(num_threads()); })
-      .def("run", &run_plan, py::arg("outputs"), py::arg("inputs"), py::arg("stream") = 0);
+      .def("run", &run_plan, py::arg("outputs"), py::arg("inputs"), py::arg("stream") = 0,
+           py::arg("device") = 0);
 
   m.def(
       "plan",

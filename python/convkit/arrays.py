@@ -38,6 +38,13 @@ class Buffer(NamedTuple):
 HOST = -1
 
 
+class Spec(NamedTuple):
+    """Stands for an array known by shape and dtype alone: the call is described, not run."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
 def _host_stream(_array: Any) -> int:
     return 0
 
@@ -173,6 +180,8 @@ def wrap(op: str, name: str, array: Any) -> Buffer:
     kind = type(array)
     if kind is np.ndarray:
         return _numpy_buffer(array)
+    if kind is Spec:
+        return Buffer(array, array.shape, array.dtype, HOST, True, None, (), NUMPY)
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(
             f"{op}: {name} is a masked array; kernels do not know masks, pass {name}.filled(value)"

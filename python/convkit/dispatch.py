@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from convkit import _native
-from convkit.arrays import HOST, Buffer, finish, wrap
+from convkit.arrays import HOST, Buffer, Spec, finish, wrap
 
 BACKENDS = ("auto", "cpu", "cuda", "simt", "reference")
 PLAN_LIMIT = 4096
@@ -160,31 +160,35 @@ def _check_device_overlap(op: str, name: str, buffer: Buffer, inputs: dict[str, 
             raise ValueError(f"{op}: {name} shares memory with {other}, must not")
 
 
-def find_plan(
-    op: str,
-    algo: str,
-    backend_name: str,
-    buffers: dict[str, Buffer | None],
-    parameters: dict[str, Any],
-) -> _native.Plan:
-    """The cached plan of this call, or a new one."""
-    values = tuple(
-        value if type(value) in _PLAIN else _canonical(op, name, value)
-        for name, value in parameters.items()
-    )
-    described = tuple(None if b is None else (b.shape, b.dtype) for b in buffers.values())
-    if type(algo) is not str:
-        raise TypeError(f"{op}: algo is {algo!r}, must be a string")
-    key = (op, backend_name, algo, values, described)
-    plan = _plans.get(key)
-    if plan is None:
-        plan = _native.plan(
-            op, backend_name, algo, dict(zip(buffers, described, strict=True)), parameters
+class Call(NamedTuple):
+    """One call as the native side takes it, without its data."""
+
+    op: str
+    algo: str
+    backend: str
+    arrays: dict[str, tuple[tuple[int, ...], str] | None]
+    parameters: dict[str, Any]
+
+    def plan(self) -> _native.Plan:
+        """The cached plan of this call, or a new one; what the rules refuse raises here."""
+        if type(self.algo) is not str:
+            raise TypeError(f"{self.op}: algo is {self.algo!r}, must be a string")
+        values = tuple(
+            value if type(value) in _PLAIN else _canonical(self.op, name, value)
+            for name, value in self.parameters.items()
         )
-        if len(_plans) >= PLAN_LIMIT:
-            _plans.clear()
-        _plans[key] = plan
-    return plan
+        key = (self.op, self.backend, self.algo, values, tuple(self.arrays.values()))
+        plan = _plans.get(key)
+        if plan is None:
+            plan = _native.plan(self.op, self.backend, self.algo, self.arrays, self.parameters)
+            if len(_plans) >= PLAN_LIMIT:
+                _plans.clear()
+            _plans[key] = plan
+        return plan
+
+    def candidates(self) -> list[tuple[str, str]]:
+        """The backend's algorithms for this call, each with its refusal or ""."""
+        return _native.candidates(self.op, self.backend, self.arrays, self.parameters)
 
 
 def run(
@@ -213,10 +217,17 @@ def run(
     if first is None:
         raise TypeError(f"{op}: {next(iter(buffers))} is None, must be an array")
     # The reference backend obeys the same rules: it is the native problem that checks them.
-    rules = "cpu" if backend_name == "reference" else backend_name
-    plan = find_plan(
-        op, algo if backend_name != "reference" else "auto", rules, buffers, parameters
+    is_reference = backend_name == "reference"
+    call = Call(
+        op,
+        "auto" if is_reference else algo,
+        "cpu" if is_reference else backend_name,
+        {name: None if b is None else (b.shape, b.dtype) for name, b in buffers.items()},
+        parameters,
     )
+    if type(first.source) is Spec:
+        return call
+    plan = call.plan()
     specs = plan.outputs[:outputs]
     if out is None:
         targets = [None] * outputs
@@ -238,7 +249,7 @@ def run(
         else:
             handles.append(_check_out(op, "out", target, spec, first, buffers).handle)
         results.append(target)
-    if backend_name == "reference":
+    if is_reference:
         _run_reference(op, buffers, parameters, handles)
     else:
         inputs = []
@@ -249,7 +260,12 @@ def run(
                 inputs.append(
                     (buffer if buffer.dense else _dense(op, name, buffer, backend_name)).handle
                 )
-        plan.run(tuple(handles), tuple(inputs), first.family.stream(first.source))
+        plan.run(
+            tuple(handles),
+            tuple(inputs),
+            first.family.stream(first.source),
+            max(first.device, 0),
+        )
     if out is None:
         results = [finish(result, first) for result in results]
     return results[0] if outputs == 1 else tuple(results)
