@@ -5,7 +5,9 @@ import numpy as np
 from .shapes import accumulator, from_nchw, to_nchw
 
 
-def gram_matrix(x: np.ndarray, normalize: bool = False, *, layout: str = "NCHW") -> np.ndarray:
+def gram_matrix(
+    x: np.ndarray, normalize: bool = False, *, layout: str = "NCHW"
+) -> np.ndarray:
     """G[n, i, j] = sum over pixels m of F[n, i, m] * F[n, j, m], F being x as (N, C, H*W).
 
     normalize divides by C*H*W.
@@ -22,7 +24,11 @@ def gram_matrix(x: np.ndarray, normalize: bool = False, *, layout: str = "NCHW")
 
 
 def gram_matrix_grad(
-    grad_gram: np.ndarray, x: np.ndarray, normalize: bool = False, *, layout: str = "NCHW"
+    grad_gram: np.ndarray,
+    x: np.ndarray,
+    normalize: bool = False,
+    *,
+    layout: str = "NCHW",
 ) -> np.ndarray:
     """grad_F[n] = (grad_gram[n] + grad_gram[n]^T) F[n], divided by C*H*W with normalize."""
     grad_gram, x = np.asarray(grad_gram), np.asarray(x)

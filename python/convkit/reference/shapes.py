@@ -20,7 +20,9 @@ def pair(value: Any, name: str, smallest: int = 1) -> Pair:
         raise ValueError(f"{name} is {value!r}, it must be an int or a pair of ints")
     for one in values:
         if isinstance(one, bool) or not isinstance(one, int | np.integer):
-            raise ValueError(f"{name} is {value!r}, it must be an int or a pair of ints")
+            raise ValueError(
+                f"{name} is {value!r}, it must be an int or a pair of ints"
+            )
         if one < smallest:
             raise ValueError(f"{name} is {value!r}, it must be at least {smallest}")
     return int(values[0]), int(values[1])
@@ -52,15 +54,21 @@ def pads(
             raise ValueError(f"padding is {padding!r}, the words are {sorted(rules)}")
         rows, columns = map(rules[padding], sides, kernel, stride, dilation)
         return rows, columns
-    if isinstance(padding, tuple | list) and any(isinstance(p, tuple | list) for p in padding):
+    if isinstance(padding, tuple | list) and any(
+        isinstance(p, tuple | list) for p in padding
+    ):
         if len(padding) != 2 or not all(isinstance(p, tuple | list) for p in padding):
-            raise ValueError(f"padding is {padding!r}, it must be ((top, bottom), (left, right))")
+            raise ValueError(
+                f"padding is {padding!r}, it must be ((top, bottom), (left, right))"
+            )
         return pair(padding[0], "padding", 0), pair(padding[1], "padding", 0)
     height, width = pair(padding, "padding", 0)
     return (height, height), (width, width)
 
 
-def conv_side(side: int, kernel: int, stride: int, dilation: int, low: int, high: int) -> int:
+def conv_side(
+    side: int, kernel: int, stride: int, dilation: int, low: int, high: int
+) -> int:
     """Output side of a convolution: floor((n + low + high - fe) / s) + 1."""
     room = side + low + high - effective(kernel, dilation)
     if room < 0:
@@ -71,7 +79,13 @@ def conv_side(side: int, kernel: int, stride: int, dilation: int, low: int, high
 
 
 def pool_side(
-    side: int, kernel: int, stride: int, dilation: int, low: int, high: int, ceil_mode: bool
+    side: int,
+    kernel: int,
+    stride: int,
+    dilation: int,
+    low: int,
+    high: int,
+    ceil_mode: bool,
 ) -> int:
     """Output side of a pool; with ceil_mode the last window must start inside image or low pad."""
     room = side + low + high - effective(kernel, dilation)
@@ -82,7 +96,9 @@ def pool_side(
         if (output - 1) * stride >= side + low:
             output -= 1
     if output < 1:
-        raise ValueError(f"a window of {kernel} does not fit into {side} + {low} + {high}")
+        raise ValueError(
+            f"a window of {kernel} does not fit into {side} + {low} + {high}"
+        )
     return output
 
 
@@ -142,7 +158,9 @@ class Windows:
         return padded[:, :, rows, columns]
 
 
-def conv_windows(sides: Pair, kernel: Pair, stride: Any, padding: Any, dilation: Any) -> Windows:
+def conv_windows(
+    sides: Pair, kernel: Pair, stride: Any, padding: Any, dilation: Any
+) -> Windows:
     """The windows of a convolution or of im2col."""
     stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
     kernel = pair(kernel, "kernel_size")
@@ -166,7 +184,9 @@ def pool_windows(
     around = pads(padding, sides, kernel, stride, dilation)
     for f, d, axis in zip(kernel, dilation, around, strict=True):
         if max(axis) >= effective(f, d):
-            raise ValueError(f"padding is {padding!r}, it must be smaller than the kernel")
+            raise ValueError(
+                f"padding is {padding!r}, it must be smaller than the kernel"
+            )
     height, width = (
         pool_side(*axis, *around[i], ceil_mode)
         for i, axis in enumerate(zip(sides, kernel, stride, dilation, strict=True))
@@ -199,4 +219,6 @@ def from_nchw(array: np.ndarray, layout: str, dtype: np.dtype) -> np.ndarray:
 def shape_to_nchw(shape: Any, layout: str) -> tuple[int, int, int, int]:
     """A shape in `layout`, reordered to N, C, H, W."""
     n, second, third, fourth = shape
-    return (n, second, third, fourth) if layout == "NCHW" else (n, fourth, second, third)
+    return (
+        (n, second, third, fourth) if layout == "NCHW" else (n, fourth, second, third)
+    )
