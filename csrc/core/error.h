@@ -1,0 +1,26 @@
+// Errors that cross into Python. ValueError and TypeError name the argument, its value and the
+// rule; `Reason` is how a kernel declines a problem without throwing.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+namespace ck {
+
+struct ValueError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+struct TypeError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+struct CudaError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// printf-style, so that per-instruction-set files need no std::string.
+[[noreturn]] void throw_value_error(const char* format, ...) __attribute__((format(printf, 1, 2)));
+[[noreturn]] void throw_type_error(const char* format, ...) __attribute__((format(printf, 1, 2)));
+std::string format_text(const char* format, ...) __attribute__((format(printf, 1, 2)));
+
+}  // namespace ck

@@ -1,0 +1,18 @@
+// The small vocabulary every room shares: element types, layouts, directions, backends.
+// Plain data only: this header is also compiled for wider instruction sets (see isa.h).
+#pragma once
+
+#include <cstdint>
+
+namespace ck {
+
+enum class DType : int { kFloat32, kFloat64 };
+enum class Layout : int { kNCHW, kNHWC };
+// Pools and Gram have fprop and dgrad; im2col's dgrad is its adjoint, col2im.
+enum class Direction : int { kFprop, kDgrad, kWgrad };
+enum class Activation : int { kNone, kRelu, kTanh, kSigmoid };
+enum class Backend : int { kCpu, kSimt, kCuda };
+
+static inline int64_t size_of(DType dtype) { return dtype == DType::kFloat32 ? 4 : 8; }
+
+}  // namespace ck
