@@ -33,17 +33,13 @@ def conv2d(
     x, w = np.asarray(x), np.asarray(w)
     images, filters = to_nchw(x, layout), _filters(w, layout, flip_kernel)
     _check_groups(images.shape[1], filters.shape[0], filters.shape[1], groups)
-    windows = conv_windows(
-        images.shape[2:], filters.shape[2:], stride, padding, dilation
-    )
+    windows = conv_windows(images.shape[2:], filters.shape[2:], stride, padding, dilation)
     total = accumulator(x, w)
     padded = windows.pad(images.astype(total), 0)
     y = np.zeros((len(images), len(filters), *windows.output), total)
     for r, s in windows.taps():
         seen = _by_group(windows.seen(padded, r, s), groups)  # g, c, n, p, q
-        tap = (
-            filters[:, :, r, s].astype(total).reshape(groups, -1, filters.shape[1])
-        )  # g, k, c
+        tap = filters[:, :, r, s].astype(total).reshape(groups, -1, filters.shape[1])  # g, k, c
         y += _from_groups(tap @ seen.reshape(groups, filters.shape[1], -1), y.shape)
     if bias is not None:
         y += np.asarray(bias).astype(total).reshape(1, -1, 1, 1)
@@ -80,9 +76,7 @@ def conv2d_input_grad(
     per_group = _by_group(grads.astype(total), groups)  # g, k, n, p, q
     per_group = per_group.reshape(groups, len(filters) // groups, -1)
     for r, s in windows.taps():
-        tap = (
-            filters[:, :, r, s].astype(total).reshape(groups, -1, filters.shape[1])
-        )  # g, k, c
+        tap = filters[:, :, r, s].astype(total).reshape(groups, -1, filters.shape[1])  # g, k, c
         seen = windows.seen(padded, r, s)
         seen += _from_groups(tap.swapaxes(1, 2) @ per_group, seen.shape)
     return from_nchw(windows.crop(padded), layout, grad_y.dtype)
@@ -117,9 +111,7 @@ def conv2d_weight_grad(
     per_group = _by_group(grads.astype(total), groups)  # g, k, n, p, q
     per_group = per_group.reshape(groups, shape[0] // groups, -1)
     for r, s in windows.taps():
-        seen = _by_group(windows.seen(padded, r, s), groups).reshape(
-            groups, shape[1], -1
-        )
+        seen = _by_group(windows.seen(padded, r, s), groups).reshape(groups, shape[1], -1)
         grad_w[:, :, r, s] = (per_group @ seen.swapaxes(1, 2)).reshape(shape[:2])
     if flip_kernel:
         grad_w = grad_w[:, :, ::-1, ::-1]

@@ -5,9 +5,7 @@ import numpy as np
 from .shapes import accumulator, from_nchw, to_nchw
 
 
-def gram_matrix(
-    x: np.ndarray, normalize: bool = False, *, layout: str = "NCHW"
-) -> np.ndarray:
+def gram_matrix(x: np.ndarray, normalize: bool = False, *, layout: str = "NCHW") -> np.ndarray:
     """G[n, i, j] = sum over pixels m of F[n, i, m] * F[n, j, m], F being x as (N, C, H*W).
 
     normalize divides by C*H*W.

@@ -59,9 +59,7 @@ def col2im(
     if layout == "NCHW":
         cells = cols.reshape(n, c, *windows.kernel, *windows.output)
     else:
-        cells = cols.reshape(n, *windows.output, *windows.kernel, c).transpose(
-            0, 5, 3, 4, 1, 2
-        )
+        cells = cols.reshape(n, *windows.output, *windows.kernel, c).transpose(0, 5, 3, 4, 1, 2)
     padded = np.zeros((n, c, *windows.padded_sides), accumulator(cols))
     for r, s in windows.taps():
         seen = windows.seen(padded, r, s)

@@ -20,9 +20,7 @@ def pair(value: Any, name: str, smallest: int = 1) -> Pair:
         raise ValueError(f"{name} is {value!r}, it must be an int or a pair of ints")
     for one in values:
         if isinstance(one, bool) or not isinstance(one, int | np.integer):
-            raise ValueError(
-                f"{name} is {value!r}, it must be an int or a pair of ints"
-            )
+            raise ValueError(f"{name} is {value!r}, it must be an int or a pair of ints")
         if one < smallest:
             raise ValueError(f"{name} is {value!r}, it must be at least {smallest}")
     return int(values[0]), int(values[1])
@@ -54,21 +52,15 @@ def pads(
             raise ValueError(f"padding is {padding!r}, the words are {sorted(rules)}")
         rows, columns = map(rules[padding], sides, kernel, stride, dilation)
         return rows, columns
-    if isinstance(padding, tuple | list) and any(
-        isinstance(p, tuple | list) for p in padding
-    ):
+    if isinstance(padding, tuple | list) and any(isinstance(p, tuple | list) for p in padding):
         if len(padding) != 2 or not all(isinstance(p, tuple | list) for p in padding):
-            raise ValueError(
-                f"padding is {padding!r}, it must be ((top, bottom), (left, right))"
-            )
+            raise ValueError(f"padding is {padding!r}, it must be ((top, bottom), (left, right))")
         return pair(padding[0], "padding", 0), pair(padding[1], "padding", 0)
     height, width = pair(padding, "padding", 0)
     return (height, height), (width, width)
 
 
-def conv_side(
-    side: int, kernel: int, stride: int, dilation: int, low: int, high: int
-) -> int:
+def conv_side(side: int, kernel: int, stride: int, dilation: int, low: int, high: int) -> int:
     """Output side of a convolution: floor((n + low + high - fe) / s) + 1."""
     room = side + low + high - effective(kernel, dilation)
     if room < 0:
@@ -96,9 +88,7 @@ def pool_side(
         if (output - 1) * stride >= side + low:
             output -= 1
     if output < 1:
-        raise ValueError(
-            f"a window of {kernel} does not fit into {side} + {low} + {high}"
-        )
+        raise ValueError(f"a window of {kernel} does not fit into {side} + {low} + {high}")
     return output
 
 
@@ -158,9 +148,7 @@ class Windows:
         return padded[:, :, rows, columns]
 
 
-def conv_windows(
-    sides: Pair, kernel: Pair, stride: Any, padding: Any, dilation: Any
-) -> Windows:
+def conv_windows(sides: Pair, kernel: Pair, stride: Any, padding: Any, dilation: Any) -> Windows:
     """The windows of a convolution or of im2col."""
     stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
     kernel = pair(kernel, "kernel_size")
@@ -184,9 +172,7 @@ def pool_windows(
     around = pads(padding, sides, kernel, stride, dilation)
     for f, d, axis in zip(kernel, dilation, around, strict=True):
         if max(axis) >= effective(f, d):
-            raise ValueError(
-                f"padding is {padding!r}, it must be smaller than the kernel"
-            )
+            raise ValueError(f"padding is {padding!r}, it must be smaller than the kernel")
     height, width = (
         pool_side(*axis, *around[i], ceil_mode)
         for i, axis in enumerate(zip(sides, kernel, stride, dilation, strict=True))
@@ -219,6 +205,4 @@ def from_nchw(array: np.ndarray, layout: str, dtype: np.dtype) -> np.ndarray:
 def shape_to_nchw(shape: Any, layout: str) -> tuple[int, int, int, int]:
     """A shape in `layout`, reordered to N, C, H, W."""
     n, second, third, fourth = shape
-    return (
-        (n, second, third, fourth) if layout == "NCHW" else (n, fourth, second, third)
-    )
+    return (n, second, third, fourth) if layout == "NCHW" else (n, fourth, second, third)

@@ -8,14 +8,10 @@ from . import KINDS, PROBLEMS, algorithms, check_case, parse
 
 def main() -> int:
     """Runs one problem by each algorithm asked for; status 1 if any is wrong."""
-    parser = argparse.ArgumentParser(
-        prog="python -m convkit.testing", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m convkit.testing", description=__doc__)
     parser.add_argument("op", choices=PROBLEMS)
     parser.add_argument("line", help="problem, as the tests print it")
-    parser.add_argument(
-        "--direction", choices=("fprop", "dgrad", "wgrad"), default="fprop"
-    )
+    parser.add_argument("--direction", choices=("fprop", "dgrad", "wgrad"), default="fprop")
     parser.add_argument("--algo", help="default: all of the backend")
     parser.add_argument("--backend", default="cpu")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")

@@ -15,9 +15,7 @@ from .compare import Comparison, bound_of, compare, expected
 from .data import make_data
 from .lines import Problem
 
-_REFUSED = re.compile(
-    r"cannot run this problem: (?P<reason>.+)\. These can: (?P<others>.+)", re.S
-)
+_REFUSED = re.compile(r"cannot run this problem: (?P<reason>.+)\. These can: (?P<others>.+)", re.S)
 
 
 @dataclass(frozen=True)
@@ -81,9 +79,7 @@ def refusal(
     problem: Problem, direction: str, algo: str, backend: str, dtype: Any = "float32"
 ) -> str | None:
     """Why an algorithm declines a problem, or None where it takes it."""
-    return run_case(
-        problem, direction, algo, backend, dtype=dtype, kind="whole"
-    ).refusal
+    return run_case(problem, direction, algo, backend, dtype=dtype, kind="whole").refusal
 
 
 def run_case(
@@ -141,16 +137,13 @@ def check_case(
     bound = bound_of(problem, direction, bound)
     wanted = expected(problem, direction, data)
     return outcome, [
-        compare(output, one, bound)
-        for output, one in zip(outcome.outputs, wanted, strict=True)
+        compare(output, one, bound) for output, one in zip(outcome.outputs, wanted, strict=True)
     ]
 
 
 def row_bound(op: str, algo: str, backend: str) -> float:
     """The error bound that the table states for an algorithm; for auto the largest of its rows."""
-    bounds = [
-        row["bound"] for row in algorithms(op, backend) if algo in ("auto", row["name"])
-    ]
+    bounds = [row["bound"] for row in algorithms(op, backend) if algo in ("auto", row["name"])]
     if not bounds:
         raise ValueError(f"{op} has no algorithm {algo!r} on {backend}")
     return float(max(bounds))

@@ -52,9 +52,7 @@ class Comparison:
         )
 
 
-def run_reference(
-    problem: Problem, direction: str, data: dict[str, Any]
-) -> tuple[np.ndarray, ...]:
+def run_reference(problem: Problem, direction: str, data: dict[str, Any]) -> tuple[np.ndarray, ...]:
     """What the NumPy reference makes of the arrays, in their own type."""
     name, arrays, options = problem.call(direction, data)
     with np.errstate(all="ignore"):
@@ -62,35 +60,22 @@ def run_reference(
     return result if isinstance(result, tuple) else (result,)
 
 
-def expected(
-    problem: Problem, direction: str, data: dict[str, Any]
-) -> tuple[Expected, ...]:
+def expected(problem: Problem, direction: str, data: dict[str, Any]) -> tuple[Expected, ...]:
     """The exact outputs for arrays of float32 or float64, with their error units."""
     dtype = next(iter(data.values())).dtype
-    wide = {
-        name: a.astype(WIDER[dtype]) if a.dtype == dtype else a
-        for name, a in data.items()
-    }
+    wide = {name: a.astype(WIDER[dtype]) if a.dtype == dtype else a for name, a in data.items()}
     outputs = run_reference(problem, direction, wide)
     with np.errstate(all="ignore"):
-        spread = (
-            0.0
-            if copies_only(problem, direction)
-            else _spread(problem, direction, wide)
-        )
+        spread = 0.0 if copies_only(problem, direction) else _spread(problem, direction, wide)
         unit = float(np.finfo(dtype).eps) * (spread + np.abs(outputs[0]))
     rest = tuple(Expected(output, np.zeros(output.shape)) for output in outputs[1:])
     return (Expected(outputs[0], unit), *rest)
 
 
-def compare(
-    actual: np.ndarray, wanted: Expected, bound: float = DEFAULT_BOUND
-) -> Comparison:
+def compare(actual: np.ndarray, wanted: Expected, bound: float = DEFAULT_BOUND) -> Comparison:
     """The worst element; equal infinities and NaN against NaN count as no error."""
     if actual.shape != wanted.exact.shape:
-        raise ValueError(
-            f"the result is {actual.shape}, the reference {wanted.exact.shape}"
-        )
+        raise ValueError(f"the result is {actual.shape}, the reference {wanted.exact.shape}")
     if actual.size == 0:
         return Comparison(0.0, bound, (), 0.0, 0.0)
     with np.errstate(all="ignore"):
@@ -113,8 +98,7 @@ def same_bits(first: np.ndarray, second: np.ndarray) -> bool:
     return (
         first.dtype == second.dtype
         and first.shape == second.shape
-        and np.ascontiguousarray(first).tobytes()
-        == np.ascontiguousarray(second).tobytes()
+        and np.ascontiguousarray(first).tobytes() == np.ascontiguousarray(second).tobytes()
     )
 
 
@@ -147,9 +131,7 @@ def _spread(problem: Problem, direction: str, wide: dict[str, Any]) -> Any:
     assert isinstance(problem, Gram)
     length = problem.h * problem.w if direction == "fprop" else 2 * problem.c
     size = problem.c * problem.h * problem.w if problem.normalize else 1
-    return np.sqrt(
-        length * total / size
-    )  # the squares' sum is divided by size once, not twice
+    return np.sqrt(length * total / size)  # the squares' sum is divided by size once, not twice
 
 
 def _conv2d_spread(problem: Conv2d, direction: str, squares: dict[str, Any]) -> Any:
@@ -158,9 +140,7 @@ def _conv2d_spread(problem: Conv2d, direction: str, squares: dict[str, Any]) -> 
     if direction == "fprop":
         options["activation"] = None
     total = getattr(reference, name)(*arrays, **options)
-    return np.sqrt(
-        (problem.gemm_k(direction) + problem.bias + problem.residual) * total
-    )
+    return np.sqrt((problem.gemm_k(direction) + problem.bias + problem.residual) * total)
 
 
 def _pool2d_spread(problem: Pool2d, direction: str, squares: dict[str, Any]) -> Any:
@@ -169,17 +149,13 @@ def _pool2d_spread(problem: Pool2d, direction: str, squares: dict[str, Any]) -> 
         problem.r * problem.s,
     )
     if problem.kind == "max":
-        return np.sqrt(
-            problem.windows_per_pixel * getattr(reference, name)(*arrays, **options)
-        )
+        return np.sqrt(problem.windows_per_pixel * getattr(reference, name)(*arrays, **options))
     places = divisor(problem.windows, problem.count_include_pad)
     places = places if problem.layout == "NCHW" else places[:, :, None]
     if direction == "fprop":  # sqrt(sum of x^2) / divisor
         return np.sqrt(length * getattr(reference, name)(*arrays, **options) / places)
     arrays = (arrays[0] / places, *arrays[1:])
-    return np.sqrt(
-        problem.windows_per_pixel * getattr(reference, name)(*arrays, **options)
-    )
+    return np.sqrt(problem.windows_per_pixel * getattr(reference, name)(*arrays, **options))
 
 
 def bound_of(problem: Problem, direction: str, row_bound: float) -> float:

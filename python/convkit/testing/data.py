@@ -30,9 +30,7 @@ def make_data(
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}, known are {', '.join(KINDS)}")
     plain = problem.with_layout("NCHW").line
-    rng = np.random.default_rng(
-        [seed, zlib.crc32(f"{plain} {direction} {kind}".encode())]
-    )
+    rng = np.random.default_rng([seed, zlib.crc32(f"{plain} {direction} {kind}".encode())])
     factor = (whole_factor(problem, direction) or 1) if kind == "whole" else 1
 
     def image(shape: tuple[int, ...], factor: int = 1) -> np.ndarray:
@@ -96,9 +94,7 @@ def _y_shape(problem: Problem) -> tuple[int, ...]:
 
 def _draw(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndarray:
     if kind == "whole":
-        return rng.integers(-_LARGEST_WHOLE, _LARGEST_WHOLE + 1, shape).astype(
-            np.float64
-        )
+        return rng.integers(-_LARGEST_WHOLE, _LARGEST_WHOLE + 1, shape).astype(np.float64)
     if kind == "one_signed":
         return rng.uniform(0.5, 1.5, shape)
     values = rng.standard_normal(shape)

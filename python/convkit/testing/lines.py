@@ -97,9 +97,7 @@ class _Windowed(Problem):
         """How many taps can meet one pixel: every (stride / gcd)-th of each axis."""
         return math.prod(
             -(-f * math.gcd(d, s) // s)
-            for f, s, d in zip(
-                (self.r, self.s), self.stride, self.dilation, strict=True
-            )
+            for f, s, d in zip((self.r, self.s), self.stride, self.dilation, strict=True)
         )
 
     def _window_parts(self) -> tuple[str, ...]:
@@ -283,9 +281,7 @@ class Im2col(_Windowed):
     @property
     def y_shape(self) -> tuple[int, int, int]:
         rows, places = self.c * self.r * self.s, math.prod(self.output)
-        return (
-            (self.n, rows, places) if self.layout == "NCHW" else (self.n, places, rows)
-        )
+        return (self.n, rows, places) if self.layout == "NCHW" else (self.n, places, rows)
 
     @property
     def flops(self) -> int:
@@ -304,9 +300,7 @@ class Im2col(_Windowed):
         return "col2im", (data["grad_y"], self.x_shape, size), options
 
 
-CLASSES: dict[str, type[Problem]] = {
-    one.op: one for one in (Conv2d, Pool2d, Gram, Im2col)
-}
+CLASSES: dict[str, type[Problem]] = {one.op: one for one in (Conv2d, Pool2d, Gram, Im2col)}
 
 _WORDS: dict[str, dict[str, Any]] = {
     "same": {"padding": "same"},
@@ -330,9 +324,7 @@ _PAIRS = re.compile(r"(st|dl|pd)(\d+)(?:x(\d+))?")
 _PADS = re.compile(r"pt(\d+)pb(\d+)pl(\d+)pr(\d+)")
 
 
-def parse(
-    op: str, line: str, *, name: str = "", tags: frozenset[str] = frozenset()
-) -> Problem:
+def parse(op: str, line: str, *, name: str = "", tags: frozenset[str] = frozenset()) -> Problem:
     """The problem that a line describes.
 
     >>> parse("conv2d", "n1c3h227w227-k96r11s11-st4-pd0").output
@@ -357,9 +349,7 @@ def _parse_word(word: str, line: str) -> dict[str, Any]:
         return _WORDS[word]
     if _SIZES.fullmatch(word):
         sizes = {key: int(value) for key, value in re.findall(r"([a-z])(\d+)", word)}
-        return {
-            ("groups" if key == "g" else key): value for key, value in sizes.items()
-        }
+        return {("groups" if key == "g" else key): value for key, value in sizes.items()}
     if match := _PADS.fullmatch(word):
         top, bottom, left, right = map(int, match.groups())
         return {"padding": ((top, bottom), (left, right))}

@@ -221,9 +221,7 @@ huge pixels               n1c1h15448w15448-r3s3-st1-pd1
 
 def _read(op: str, text: str) -> tuple[Problem, ...]:
     rows = (line.split() for line in text.strip().splitlines())
-    return tuple(
-        parse(op, line, name=name, tags=frozenset([tag])) for tag, name, line in rows
-    )
+    return tuple(parse(op, line, name=name, tags=frozenset([tag])) for tag, name, line in rows)
 
 
 PROBLEMS: dict[str, tuple[Problem, ...]] = {
