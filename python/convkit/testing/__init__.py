@@ -1,15 +1,16 @@
 """What checks convkit: the problem table, data makers, comparison and single cases."""
 
+from convkit.dispatch import use_backend
+
 from .cases import (
     Outcome,
     algorithms,
+    candidates,
     check_case,
-    refusal,
     refusal_parts,
     row_bound,
     run_case,
     simt_order,
-    use_backend,
     use_threads,
 )
 from .compare import (
@@ -39,6 +40,7 @@ __all__ = [
     "Problem",
     "algorithms",
     "bound_of",
+    "candidates",
     "check_case",
     "compare",
     "copies_only",
@@ -47,7 +49,6 @@ __all__ = [
     "make_data",
     "parse",
     "problems",
-    "refusal",
     "refusal_parts",
     "reproducer",
     "row_bound",

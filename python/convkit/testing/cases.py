@@ -1,5 +1,7 @@
 """One call of a public op on a chosen backend, and its check against the reference."""
 
+import importlib
+import inspect
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +12,15 @@ import numpy as np
 
 import convkit
 from convkit import _native
+from convkit.dispatch import use_backend
 
 from .compare import Comparison, bound_of, compare, expected
-from .data import make_data
+from .data import array_shapes, make_data
 from .lines import Problem
 
 _REFUSED = re.compile(r"cannot run this problem: (?P<reason>.+)\. These can: (?P<others>.+)", re.S)
+
+_ARRAYS = frozenset(["x", "w", "bias", "residual", "grad_y", "indices", "grad_gram", "cols"])
 
 
 @dataclass(frozen=True)
@@ -35,17 +40,6 @@ class Outcome:
         if self.outputs is None:
             raise ValueError(f"the algorithm refused: {self.refusal}")
         return self.outputs[0]
-
-
-@contextmanager
-def use_backend(name: str) -> Iterator[None]:
-    """convkit.set_backend for the length of a block."""
-    before = convkit.backend()
-    convkit.set_backend(name)
-    try:
-        yield
-    finally:
-        convkit.set_backend(before)
 
 
 @contextmanager
@@ -75,11 +69,27 @@ def algorithms(op: str, backend: str | None = None) -> list[dict[str, Any]]:
     return [row for row in rows if backend in (None, row["backend"])]
 
 
-def refusal(
-    problem: Problem, direction: str, algo: str, backend: str, dtype: Any = "float32"
-) -> str | None:
-    """Why an algorithm declines a problem, or None where it takes it."""
-    return run_case(problem, direction, algo, backend, dtype=dtype, kind="whole").refusal
+def candidates(
+    problem: Problem, direction: str, backend: str, dtype: Any = "float32"
+) -> dict[str, str | None]:
+    """For each algorithm that has the direction: why it declines the problem, or None."""
+    data = {
+        name: np.broadcast_to(np.zeros((), np.int64 if name == "indices" else dtype), shape)
+        for name, shape in array_shapes(problem, direction).items()
+    }
+    name, arrays, options = problem.call(direction, data)
+    call = inspect.signature(getattr(convkit, name)).bind(*arrays, **options)
+    call.apply_defaults()
+    described, parameters = {}, {}
+    for key, value in call.arguments.items():
+        if key in _ARRAYS:
+            described[key] = None if value is None else (value.shape, value.dtype.name)
+        elif key not in ("algo", "out", "return_indices"):
+            parameters[key] = value
+    return {
+        algo: refusal or None
+        for algo, refusal in _native.candidates(name, backend, described, parameters)
+    }
 
 
 def run_case(
@@ -87,16 +97,13 @@ def run_case(
     direction: str,
     algo: str,
     backend: str,
-    data: dict[str, Any] | None = None,
-    *,
-    dtype: Any = "float32",
-    kind: str = "normal",
-    seed: int = 0,
+    data: dict[str, Any],
     **extra: Any,
 ) -> Outcome:
-    """Calls the public function; `extra` goes to it (out=...). Makes the data if none is given."""
-    if data is None:
-        data = make_data(problem, direction, kind, dtype, seed)
+    """Calls the public function on arrays as make_data gives them; `extra` (out) goes to it."""
+    if backend == "cuda":
+        cupy = importlib.import_module("cupy")
+        data = {name: cupy.asarray(array) for name, array in data.items()}
     name, arrays, options = problem.call(direction, data)
     with use_backend(backend):
         try:
@@ -105,7 +112,8 @@ def run_case(
             if _REFUSED.search(str(error)):
                 return Outcome(None, str(error))
             raise
-    return Outcome(result if isinstance(result, tuple) else (result,))
+    outputs = result if isinstance(result, tuple) else (result,)
+    return Outcome(tuple(o.get() for o in outputs) if backend == "cuda" else outputs)
 
 
 def refusal_parts(text: str) -> tuple[str, list[str]]:

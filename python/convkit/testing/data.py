@@ -31,33 +31,36 @@ def make_data(
         raise ValueError(f"kind is {kind!r}, known are {', '.join(KINDS)}")
     plain = problem.with_layout("NCHW").line
     rng = np.random.default_rng([seed, zlib.crc32(f"{plain} {direction} {kind}".encode())])
-    factor = (whole_factor(problem, direction) or 1) if kind == "whole" else 1
-
-    def image(shape: tuple[int, ...], factor: int = 1) -> np.ndarray:
-        if problem.layout == "NHWC" and len(shape) == 4:
-            n, h, w, c = shape
-            values = _draw(rng, (n, c, h, w), kind).transpose(0, 2, 3, 1)
-        else:
-            values = _draw(rng, shape, kind)
-        return np.ascontiguousarray(values * factor, dtype=dtype)
-
     data: dict[str, np.ndarray] = {}
-    if direction != "dgrad" or isinstance(problem, Gram):
-        data["x"] = image(problem.x_shape, factor)
-    if direction != "fprop":
-        data["grad_y"] = image(_y_shape(problem), factor)
-    if isinstance(problem, Conv2d):
-        if direction != "wgrad":
-            data["w"] = image(problem.w_shape)
-        if direction == "fprop" and problem.bias:
-            data["bias"] = image((problem.k,))
-        if direction == "fprop" and problem.residual:
-            data["residual"] = image(problem.y_shape)
-    if isinstance(problem, Pool2d) and problem.kind == "max" and direction == "dgrad":
-        forward = {"x": image(problem.x_shape)}
+    for name, shape in array_shapes(problem, direction).items():
+        values = _draw(rng, shape, kind, problem.layout)
+        if kind == "whole" and name in ("x", "grad_y"):
+            values *= whole_factor(problem, direction) or 1
+        data[name] = np.ascontiguousarray(values, dtype=dtype)
+    if "indices" in data:
+        forward = {"x": np.ascontiguousarray(_draw(rng, problem.x_shape, kind, problem.layout))}
         name, arrays, options = problem.call("fprop", forward)
         data["indices"] = getattr(reference, name)(*arrays, **options)[1]
     return data
+
+
+def array_shapes(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]:
+    """The arrays that a direction reads, by the name they have in make_data."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    if direction != "dgrad" or isinstance(problem, Gram):
+        shapes["x"] = problem.x_shape
+    if direction != "fprop":
+        shapes["grad_y"] = problem.y_shape
+    if isinstance(problem, Conv2d):
+        if direction != "wgrad":
+            shapes["w"] = problem.w_shape
+        if direction == "fprop" and problem.bias:
+            shapes["bias"] = (problem.k,)
+        if direction == "fprop" and problem.residual:
+            shapes["residual"] = problem.y_shape
+    if isinstance(problem, Pool2d) and problem.kind == "max" and direction == "dgrad":
+        shapes["indices"] = problem.y_shape
+    return shapes
 
 
 def exact_on_whole(problem: Problem, direction: str) -> bool:
@@ -87,12 +90,11 @@ def copies_only(problem: Problem, direction: str) -> bool:
     return isinstance(problem, Im2col) and direction == "fprop"
 
 
-def _y_shape(problem: Problem) -> tuple[int, ...]:
-    assert isinstance(problem, Conv2d | Pool2d | Gram | Im2col)
-    return problem.y_shape
-
-
-def _draw(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndarray:
+def _draw(rng: np.random.Generator, shape: tuple[int, ...], kind: str, layout: str) -> np.ndarray:
+    """Random float64 values; those of an image are the same in both layouts."""
+    if layout == "NHWC" and len(shape) == 4:
+        n, h, w, c = shape
+        return _draw(rng, (n, c, h, w), kind, "NCHW").transpose(0, 2, 3, 1)
     if kind == "whole":
         return rng.integers(-_LARGEST_WHOLE, _LARGEST_WHOLE + 1, shape).astype(np.float64)
     if kind == "one_signed":

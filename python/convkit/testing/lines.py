@@ -64,6 +64,11 @@ class Problem:
         return self.in_layout(self.n, self.c, self.h, self.w)
 
     @property
+    def y_shape(self) -> tuple[int, ...]:
+        """Shape of the forward result."""
+        raise NotImplementedError
+
+    @property
     def flops(self) -> int:
         """Operations of one direction; all directions of an op cost the same."""
         raise NotImplementedError
