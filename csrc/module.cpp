@@ -5,6 +5,7 @@
 #include "bind/call.h"
 #include "bind/plan.h"
 #include "core/parallel.h"
+#include "simt/control.h"
 
 #if defined(CK_WITH_CUDA)
 #include "gpu/runtime.h"
@@ -69,6 +70,14 @@ py::list cuda_devices() {
   return devices;
 }
 
+void set_simt_order(const std::string& order, uint64_t seed) {
+  const char* names[] = {"forward", "reversed", "shuffled"};
+  for (int i = 0; i < 3; ++i) {
+    if (order == names[i]) return simt::set_options({simt::Order(i), seed});
+  }
+  throw_value_error("simt order is '%s', must be forward, reversed or shuffled", order.c_str());
+}
+
 void translate(std::exception_ptr pointer) {
   try {
     if (pointer) std::rethrow_exception(pointer);
@@ -87,6 +96,7 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
   using namespace ck;
   active_isa();  // a wrong CONVKIT_ISA fails the import, not a later call
   py::register_exception<CudaError>(m, "CudaError", PyExc_RuntimeError);
+  py::register_exception<simt::SimtError>(m, "SimtError", PyExc_RuntimeError);
   py::register_exception_translator(translate);
 
   py::class_<Plan>(m, "Plan")
@@ -104,7 +114,8 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
             return py::tuple(outputs);
           })
       .def("workspace_bytes", [](const Plan& plan) { return plan.workspace_bytes(num_threads()); })
-      .def("run", &run_plan, py::arg("outputs"), py::arg("inputs"), py::arg("stream") = 0);
+      .def("run", &run_plan, py::arg("outputs"), py::arg("inputs"), py::arg("stream") = 0,
+           py::arg("device") = 0);
 
   m.def(
       "plan",
@@ -135,6 +146,8 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
   });
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("threads"));
+  m.def("simt_set_order", &set_simt_order, py::arg("order"), py::arg("seed") = 0);
+  m.def("simt_executed_kernels", &simt::executed_kernels);
   m.def("build_info", &build_info);
   m.def("cuda_devices", &cuda_devices);
 #if defined(CK_WITH_CUDA)

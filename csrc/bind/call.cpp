@@ -88,22 +88,23 @@ void run_on_host(const Plan& plan, std::span<void* const> inputs, std::span<void
 }
 
 void run_on_device(const Plan& plan, std::span<void* const> inputs, std::span<void* const> outputs,
-                   uintptr_t stream) {
+                   uintptr_t stream, int device) {
 #if defined(CK_WITH_CUDA)
+  const cuda::DeviceGuard guard(device);
   void* handle = reinterpret_cast<void*>(stream);
   const int64_t bytes = plan.workspace_bytes(1);
   const cuda::DeviceWorkspace workspace(bytes, handle);
   plan.run(inputs, outputs, Execution{workspace.get(), bytes, handle, 1});
 #else
-  (void)inputs, (void)outputs, (void)stream;
+  (void)inputs, (void)outputs, (void)stream, (void)device;
   throw CudaError(plan.op + ": this build has no CUDA backend");
 #endif
 }
 
 }  // namespace
 
-void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& inputs,
-              uintptr_t stream) {
+void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& inputs, uintptr_t stream,
+              int device) {
   if (inputs.size() != plan.input_bytes.size() || inputs.size() > kMaxArrays ||
       outputs.size() > plan.outputs.size()) {
     throw_value_error("%s: %zu inputs and %zu outputs given, the plan takes %zu and %zu",
@@ -127,7 +128,7 @@ void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& input
     set_interrupt_hook(user_interrupted);
     const py::gil_scoped_release released;
     if (plan.backend == Backend::kCuda) {
-      run_on_device(plan, in_span, out_span, stream);
+      run_on_device(plan, in_span, out_span, stream, device);
     } else {
       run_on_host(plan, in_span, out_span);
     }

@@ -9,7 +9,7 @@ namespace ck {
 
 // inputs and outputs: per array None, an object with a contiguous buffer (host), or an address
 // (device).
-void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& inputs,
-              uintptr_t stream);
+void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& inputs, uintptr_t stream,
+              int device);
 
 }  // namespace ck

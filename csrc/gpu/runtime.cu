@@ -23,6 +23,19 @@ std::vector<std::string> device_names() {
   return names;
 }
 
+DeviceGuard::DeviceGuard(int device) {
+  cudaError_t error = cudaGetDevice(&previous_);
+  if (error == cudaSuccess && previous_ != device) error = cudaSetDevice(device);
+  if (error != cudaSuccess) {
+    throw CudaError(
+        format_text("CUDA device %d: %s (%d)", device, cudaGetErrorString(error), int(error)));
+  }
+}
+
+DeviceGuard::~DeviceGuard() {
+  if (previous_ >= 0) cudaSetDevice(previous_);
+}
+
 DeviceWorkspace::DeviceWorkspace(int64_t bytes, void* stream) : stream_(stream) {
   if (bytes == 0) return;
   const cudaError_t error =

@@ -11,6 +11,18 @@ namespace cuda {
 // Names of the devices, empty where there is no driver or no device.
 std::vector<std::string> device_names();
 
+// Makes a device current for as long as it lives.
+class DeviceGuard {
+ public:
+  explicit DeviceGuard(int device);
+  ~DeviceGuard();
+  DeviceGuard(const DeviceGuard&) = delete;
+  DeviceGuard& operator=(const DeviceGuard&) = delete;
+
+ private:
+  int previous_ = -1;
+};
+
 // Stream-ordered scratch memory: freed in order behind the work that uses it, without waiting.
 class DeviceWorkspace {
  public:

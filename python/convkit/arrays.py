@@ -1,6 +1,7 @@
 """Any array in, the same array type out: what the kernels need to know of a caller's array.
 
-NumPy and CuPy arrays are read directly; other host arrays come through DLPack, other device arrays through
+NumPy and CuPy arrays are read directly; other host arrays come through DLPack, other device arrays
+through
 `__cuda_array_interface__`. Nothing is copied here.
 """
 
@@ -14,7 +15,7 @@ import numpy as np
 
 
 class Family(NamedTuple):
-    """How arrays of one library are made: `empty(shape, dtype name, like)` and the stream they live on."""
+    """How a library makes arrays: `empty(shape, dtype name, like)`, and the stream it works on."""
 
     name: str
     empty: Callable[[tuple[int, ...], str, Any], Any]
@@ -35,6 +36,13 @@ class Buffer(NamedTuple):
 
 
 HOST = -1
+
+
+class Spec(NamedTuple):
+    """Stands for an array known by shape and dtype alone: the call is described, not run."""
+
+    shape: tuple[int, ...]
+    dtype: str
 
 
 def _host_stream(_array: Any) -> int:
@@ -104,15 +112,15 @@ TORCH = Family("torch", _torch_empty, _torch_stream)
 
 
 def _interface_empty(shape: tuple[int, ...], dtype: str, like: Any) -> Any:
-    """Device memory for libraries we know only by `__cuda_array_interface__`: Numba's if it is theirs, else CuPy's."""
+    """Device memory for arrays known only by their interface: Numba's own, else CuPy's."""
     if type(like).__module__.startswith("numba.") and "numba.cuda" in sys.modules:
         return sys.modules["numba.cuda"].device_array(shape, dtype)
     try:
         import cupy
     except ImportError:
         raise TypeError(
-            f"a result for {type(like).__module__}.{type(like).__name__} needs CuPy to allocate it: "
-            "install convkit[cuda12] or convkit[cuda13], or pass out="
+            f"a result for {type(like).__module__}.{type(like).__name__} needs CuPy to allocate "
+            "it: install convkit[cuda12] or convkit[cuda13], or pass out="
         ) from None
     result = cupy.empty(shape, dtype)
     owner = sys.modules.get(type(like).__module__.partition(".")[0])
@@ -120,7 +128,8 @@ def _interface_empty(shape: tuple[int, ...], dtype: str, like: Any) -> Any:
 
 
 def _interface_stream(array: Any) -> int:
-    # Protocol version 3: 1 and 2 are the legacy and the per-thread default stream, else the stream's address.
+    # Protocol version 3: 1 and 2 are the legacy and the per-thread default stream, else the
+    # stream's address.
     return int(array.__cuda_array_interface__.get("stream") or 0)
 
 
@@ -171,6 +180,8 @@ def wrap(op: str, name: str, array: Any) -> Buffer:
     kind = type(array)
     if kind is np.ndarray:
         return _numpy_buffer(array)
+    if kind is Spec:
+        return Buffer(array, array.shape, array.dtype, HOST, True, None, (), NUMPY)
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(
             f"{op}: {name} is a masked array; kernels do not know masks, pass {name}.filled(value)"

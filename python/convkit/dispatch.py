@@ -1,15 +1,15 @@
-"""One function every op calls: wrap the arrays, find or make the plan, allocate, run, hand the result back."""
+"""One function every op calls: wrap the arrays, find or make the plan, allocate, run, return."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from convkit import _native
-from convkit.arrays import HOST, Buffer, finish, wrap
+from convkit.arrays import HOST, Buffer, Spec, finish, wrap
 
 BACKENDS = ("auto", "cpu", "cuda", "simt", "reference")
 PLAN_LIMIT = 4096
@@ -17,7 +17,8 @@ PLAN_LIMIT = 4096
 _backend = "auto"
 _plans: dict[tuple[Any, ...], _native.Plan] = {}
 
-# 1, 1.0 and True are equal as dictionary keys, so parameters are checked for their type before the look-up.
+# 1, 1.0 and True are equal as dictionary keys, so parameters are checked for their type before the
+# look-up.
 _PLAIN = (int, str, type(None))
 
 
@@ -25,7 +26,8 @@ def set_backend(name: str) -> None:
     """Choose where ops run, for the whole process.
 
     Args:
-        name: "auto" (host arrays on cpu, device arrays on cuda), "cpu", "cuda", "simt" (the CUDA sources on
+        name: "auto" (host arrays on cpu, device arrays on cuda), "cpu", "cuda", "simt" (the CUDA
+            sources on
             the host: slow, for checking) or "reference" (the NumPy definitions).
 
     Raises: ValueError for another name, or for "cuda" in a build or on a machine without it.
@@ -66,7 +68,7 @@ def require_cuda(op: str) -> None:
 
 
 def _canonical(op: str, name: str, value: Any) -> Any:
-    """The value as a dictionary key that only equal values of the same kind share; C++ checks the rules."""
+    """The value as a key that only equal values of its kind share; C++ checks the rules."""
     if isinstance(value, (list, tuple)):
         return tuple(_canonical(op, name, item) for item in value)
     if isinstance(value, (bool, np.bool_)):
@@ -81,7 +83,7 @@ def _canonical(op: str, name: str, value: Any) -> Any:
 
 
 def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
-    """The backend for these arrays; ValueError where they live in different places or the wrong one."""
+    """The backend for these arrays; ValueError where they are not all where it can run."""
     device, first = HOST, ""
     for name, buffer in buffers.items():
         if buffer is None:
@@ -104,7 +106,7 @@ def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
 
 
 def _dense(op: str, name: str, buffer: Buffer, backend_name: str) -> Buffer:
-    """The same values in dense, aligned memory. Dtypes that kernels refuse are refused by the plan before."""
+    """The same values in dense, aligned memory; a plan has accepted the dtype before."""
     if backend_name != "cuda":
         array = np.require(buffer.handle, buffer.handle.dtype.newbyteorder("="), ["C", "A"])
         return buffer._replace(handle=array, dense=True)
@@ -158,31 +160,35 @@ def _check_device_overlap(op: str, name: str, buffer: Buffer, inputs: dict[str, 
             raise ValueError(f"{op}: {name} shares memory with {other}, must not")
 
 
-def find_plan(
-    op: str,
-    algo: str,
-    backend_name: str,
-    buffers: dict[str, Buffer | None],
-    parameters: dict[str, Any],
-) -> _native.Plan:
-    """The cached plan of this call, or a new one."""
-    values = tuple(
-        value if type(value) in _PLAIN else _canonical(op, name, value)
-        for name, value in parameters.items()
-    )
-    described = tuple(None if b is None else (b.shape, b.dtype) for b in buffers.values())
-    if type(algo) is not str:
-        raise TypeError(f"{op}: algo is {algo!r}, must be a string")
-    key = (op, backend_name, algo, values, described)
-    plan = _plans.get(key)
-    if plan is None:
-        plan = _native.plan(
-            op, backend_name, algo, dict(zip(buffers, described, strict=True)), parameters
+class Call(NamedTuple):
+    """One call as the native side takes it, without its data."""
+
+    op: str
+    algo: str
+    backend: str
+    arrays: dict[str, tuple[tuple[int, ...], str] | None]
+    parameters: dict[str, Any]
+
+    def plan(self) -> _native.Plan:
+        """The cached plan of this call, or a new one; what the rules refuse raises here."""
+        if type(self.algo) is not str:
+            raise TypeError(f"{self.op}: algo is {self.algo!r}, must be a string")
+        values = tuple(
+            value if type(value) in _PLAIN else _canonical(self.op, name, value)
+            for name, value in self.parameters.items()
         )
-        if len(_plans) >= PLAN_LIMIT:
-            _plans.clear()
-        _plans[key] = plan
-    return plan
+        key = (self.op, self.backend, self.algo, values, tuple(self.arrays.values()))
+        plan = _plans.get(key)
+        if plan is None:
+            plan = _native.plan(self.op, self.backend, self.algo, self.arrays, self.parameters)
+            if len(_plans) >= PLAN_LIMIT:
+                _plans.clear()
+            _plans[key] = plan
+        return plan
+
+    def candidates(self) -> list[tuple[str, str]]:
+        """The backend's algorithms for this call, each with its refusal or ""."""
+        return _native.candidates(self.op, self.backend, self.arrays, self.parameters)
 
 
 def run(
@@ -198,7 +204,8 @@ def run(
 
     Args:
         op: the public function's name, which is also the native and the reference one.
-        arrays: by parameter name, in the order of the native call. The first is what the result is like.
+        arrays: by parameter name, in the order of the native call. The first is what the result is
+            like.
         parameters: the rest of the call, by name.
         outputs: how many of the op's results are wanted (max_pool2d without indices wants one).
     """
@@ -210,10 +217,17 @@ def run(
     if first is None:
         raise TypeError(f"{op}: {next(iter(buffers))} is None, must be an array")
     # The reference backend obeys the same rules: it is the native problem that checks them.
-    rules = "cpu" if backend_name == "reference" else backend_name
-    plan = find_plan(
-        op, algo if backend_name != "reference" else "auto", rules, buffers, parameters
+    is_reference = backend_name == "reference"
+    call = Call(
+        op,
+        "auto" if is_reference else algo,
+        "cpu" if is_reference else backend_name,
+        {name: None if b is None else (b.shape, b.dtype) for name, b in buffers.items()},
+        parameters,
     )
+    if type(first.source) is Spec:
+        return call
+    plan = call.plan()
     specs = plan.outputs[:outputs]
     if out is None:
         targets = [None] * outputs
@@ -235,7 +249,7 @@ def run(
         else:
             handles.append(_check_out(op, "out", target, spec, first, buffers).handle)
         results.append(target)
-    if backend_name == "reference":
+    if is_reference:
         _run_reference(op, buffers, parameters, handles)
     else:
         inputs = []
@@ -246,7 +260,12 @@ def run(
                 inputs.append(
                     (buffer if buffer.dense else _dense(op, name, buffer, backend_name)).handle
                 )
-        plan.run(tuple(handles), tuple(inputs), first.family.stream(first.source))
+        plan.run(
+            tuple(handles),
+            tuple(inputs),
+            first.family.stream(first.source),
+            max(first.device, 0),
+        )
     if out is None:
         results = [finish(result, first) for result in results]
     return results[0] if outputs == 1 else tuple(results)

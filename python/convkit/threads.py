@@ -10,7 +10,8 @@ from convkit import _native
 def set_num_threads(threads: int) -> None:
     """Use up to `threads` threads on the cpu backend; results have the same bits for any number.
 
-    At first it is CONVKIT_NUM_THREADS, else the cores this process may use. Threads start with the first call that
+    At first it is CONVKIT_NUM_THREADS, else the cores this process may use. Threads start with the
+    first call that
     needs them.
 
     Raises: TypeError for no integer, ValueError below 1.
