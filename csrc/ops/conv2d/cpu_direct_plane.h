@@ -17,33 +17,42 @@ struct Plane {
   int64_t height, width;
 };
 
-// The vectors of source row `row` that the kCols taps of outputs see, output i beginning at column
-// col + i * kStride: zeros outside of the plane and for outputs from `count` on.
+// Which lanes the loads of one tile may touch; the same for all its rows. Outputs begin at column
+// col + i * kStride, and those from `count` on see nothing.
+template <class T, int kCols, int kStride>
+struct TapLanes {
+  uint32_t at[(kCols + 1) / kStride * kStride];
+
+  CK_INLINE TapLanes(const Plane<T>& x, int64_t col, int64_t count) {
+#pragma GCC unroll 8
+    for (int s = 0; s < kCols; s += kStride) {
+      int64_t first = col + s, end = smaller(x.width, first + count * kStride);
+      at[s] = lanes_inside<T>(first, end);
+      if (kStride == 2) at[s + 1] = lanes_inside<T>(first + kLanes<T>, end);
+    }
+  }
+};
+
+// The vectors of source row `row` that kCols taps see; zeros outside of the plane.
 template <class T, int kCols, int kStride, bool kInside>
-static CK_INLINE void load_taps(const Plane<T>& x, int64_t row, int64_t col, int64_t count,
-                                Vec<T> (&taps)[kCols]) {
+static CK_INLINE void load_taps(const Plane<T>& x, int64_t row, int64_t col,
+                                const TapLanes<T, kCols, kStride>& lanes, Vec<T> (&taps)[kCols]) {
   typedef Vec<T> V;
-  constexpr int W = kLanes<T>;
-  const T* line = x.at + row * x.width;
-  bool used = kInside || (row >= 0 && row < x.height);
+  const T* line = x.at + row * x.width + col;
+  if (!kInside && (row < 0 || row >= x.height)) {
+#pragma GCC unroll 8
+    for (int s = 0; s < kCols; ++s) taps[s] = V::zero();
+    return;
+  }
 #pragma GCC unroll 8
   for (int s = 0; s < kCols; s += kStride) {
-    V part[kStride];
-#pragma GCC unroll 2
-    for (int i = 0; i < kStride; ++i) {
-      int64_t at = col + s + i * W;
-      if constexpr (kInside) {
-        part[i] = V::load(line + at);
-      } else {
-        part[i] = V::zero();
-        int64_t end = smaller(x.width, col + s + count * kStride);
-        if (used) part[i] = V::load_masked(line + at, lanes_inside<T>(at, end));
-      }
-    }
+    V part = kInside ? V::load(line + s) : V::load_masked(line + s, lanes.at[s]);
     if constexpr (kStride == 1) {
-      taps[s] = part[0];
+      taps[s] = part;
     } else {
-      Pair<T> pair = split_pairs(part[0], part[1]);
+      const T* from = line + s + kLanes<T>;
+      V next = kInside ? V::load(from) : V::load_masked(from, lanes.at[s + 1]);
+      Pair<T> pair = split_pairs(part, next);
       taps[s] = pair.even;
       if (s + 1 < kCols) taps[s + 1] = pair.odd;
     }
@@ -68,10 +77,11 @@ static void filter_tile(const Plane<T>& x, int64_t row, int64_t col, const Vec<T
   Vec<T> sum[kRows];
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) sum[i] = Vec<T>::zero();
+  TapLanes<T, kSide, kStride> lanes(x, col, kLanes<T>);
 #pragma GCC unroll 32
   for (int h = 0; h < (kRows - 1) * kStride + kSide; ++h) {
     Vec<T> taps[kSide];
-    load_taps<T, kSide, kStride, kInside>(x, row + h, col, kLanes<T>, taps);
+    load_taps<T, kSide, kStride, kInside>(x, row + h, col, lanes, taps);
 #pragma GCC unroll 8
     for (int s = 0; s < kSide; ++s) {
 #pragma GCC unroll 8
@@ -125,10 +135,11 @@ static void spread_tile(const Plane<T>& y, int64_t row, int64_t col, const Vec<T
   V sum[kRows][2][2];
 #pragma GCC unroll 8
   for (int i = 0; i < kRows * 4; ++i) sum[i / 4][i / 2 % 2][i % 2] = V::zero();
+  TapLanes<T, kSteps, 1> lanes(y, col + kFirst, kLanes<T>);
 #pragma GCC unroll 8
   for (int g = kSteps + kRows - 2; g >= 0; --g) {
     V seen[kSteps];
-    load_taps<T, kSteps, 1, kInside>(y, row + kFirst + g, col + kFirst, kLanes<T>, seen);
+    load_taps<T, kSteps, 1, kInside>(y, row + kFirst + g, col + kFirst, lanes, seen);
 #pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 8
@@ -181,11 +192,12 @@ static CK_INLINE void weight_tile(const Plane<T>& x, int64_t row, int64_t col, c
   for (int i = 0; i < kRows; ++i) {
     grad[i] = kInside ? Vec<T>::load(y + i * y_row) : Vec<T>::load_first(y + i * y_row, count);
   }
+  // Without `count` x may hold a NaN beyond the last column, which no tap sees.
+  TapLanes<T, kSide, kStride> lanes(x, col, count);
 #pragma GCC unroll 32
   for (int h = 0; h < (kRows - 1) * kStride + kSide; ++h) {
-    // Without `count` x may hold a NaN beyond the last column, which no tap sees.
     Vec<T> taps[kSide];
-    load_taps<T, kSide, kStride, kInside>(x, row + h, col, count, taps);
+    load_taps<T, kSide, kStride, kInside>(x, row + h, col, lanes, taps);
 #pragma GCC unroll 8
     for (int s = 0; s < kSide; ++s) {
 #pragma GCC unroll 8
