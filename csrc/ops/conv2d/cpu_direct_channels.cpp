@@ -142,22 +142,31 @@ void pixel_tile(const RowJob<T>& job, int64_t channel, uint32_t lanes, int64_t f
   }
 }
 
+template <class T, int kSide, int kStride, int kOdd, int kCount>
+void pixel_tiles(const RowJob<T>& job, int64_t channel, int64_t channel_end, int64_t first) {
+  for (int64_t c = channel; c < channel_end; c += kLanes<T>) {
+    uint32_t lanes = first_lanes(smaller(kLanes<T>, job.channels - c));
+    pixel_tile<T, kSide, kStride, kOdd, kCount>(job, c, lanes, first);
+  }
+}
+
+// A few vectors of channels at a time: their weights stay in the first cache, and the row is still
+// read in whole cache lines.
 template <class T, int kSide, int kStride, int kOdd>
 void pixel_row(const RowJob<T>& job) {
-  constexpr int64_t W = kLanes<T>;
+  constexpr int64_t kAtOnce = 4 * kLanes<T>;
   constexpr int kMost = kStride == 0 ? 8 : kPixels, kLeast = kStride == 0 ? 2 : 1;
-  for (int64_t c = 0; c < job.channels; c += W) {
-    uint32_t lanes = first_lanes(smaller(W, job.channels - c));
-    int64_t i = 0;
+  for (int64_t c = 0; c < job.channels; c += kAtOnce) {
+    int64_t end = smaller(c + kAtOnce, job.channels), i = 0;
     for (; i + kMost <= job.out_width; i += kMost) {
-      pixel_tile<T, kSide, kStride, kOdd, kMost>(job, c, lanes, i);
+      pixel_tiles<T, kSide, kStride, kOdd, kMost>(job, c, end, i);
     }
     if (kStride != 0 && i + 4 <= job.out_width) {
-      pixel_tile<T, kSide, kStride, kOdd, 4>(job, c, lanes, i);
+      pixel_tiles<T, kSide, kStride, kOdd, 4>(job, c, end, i);
       i += 4;
     }
     for (; i < job.out_width; i += kLeast) {
-      pixel_tile<T, kSide, kStride, kOdd, kLeast>(job, c, lanes, i);
+      pixel_tiles<T, kSide, kStride, kOdd, kLeast>(job, c, end, i);
     }
   }
 }
