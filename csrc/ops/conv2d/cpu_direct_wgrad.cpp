@@ -6,7 +6,7 @@
 // Order: lanes, then the fixed tree of sum_of_lanes, then the blocks of a batch in order, then the
 // batches in order. All of it follows from the geometry, so the bits are the same whether threads
 // share the filters or the batches.
-#include "ops/conv2d/cpu_direct.h"
+#include "ops/conv2d/cpu_direct_lines.h"
 
 namespace ck {
 namespace CK_ISA {
@@ -248,15 +248,22 @@ void add_block(const Wgrad<T>& g, const Conv2dProblem& p, const T* x, const T* y
   for (int64_t c_begin = 0; c_begin < p.c_per_group; c_begin += g.chunk_channels) {
     int64_t channels = smaller(g.chunk_channels, p.c_per_group - c_begin);
     for (int64_t n = 0; n < images; ++n) {
-      for (int64_t c = 0; c < channels; ++c) {
-        const T* from =
-            x + (first_image + n) * g.x.image + (group * p.c_per_group + c_begin + c) * g.x.channel;
-        for (int64_t i = 0; i < window.slots; ++i) {
-          if (window.gaps && i % window.tap_step >= rows) continue;
-          int64_t h = position_of(window, g.row, first_row, i);
-          copy_line(slot + n * g.image_planes + c * g.plane + i * g.line, g.pitch, g.col.step,
-                    g.phases, h < 0 || h >= p.h ? nullptr : from + h * g.x.row, g.x.col, p.w,
-                    g.col.offset + first_col * g.col.step);
+      const T* image =
+          x + (first_image + n) * g.x.image + (group * p.c_per_group + c_begin) * g.x.channel;
+      int64_t low = g.col.offset + first_col * g.col.step;
+      for (int64_t i = 0; i < window.slots; ++i) {
+        if (window.gaps && i % window.tap_step >= rows) continue;
+        int64_t h = position_of(window, g.row, first_row, i);
+        const T* from = h < 0 || h >= p.h ? nullptr : image + h * g.x.row;
+        T* to = slot + n * g.image_planes + i * g.line;
+        if (g.x.col == 1) {
+          for (int64_t c = 0; c < channels; ++c) {
+            copy_line(to + c * g.plane, g.pitch, g.col.step, g.phases,
+                      from ? from + c * g.x.channel : nullptr, 1, p.w, low);
+          }
+        } else {
+          copy_pixels(to, g.plane, g.pitch, g.col.step, g.phases, from, g.x.col, channels, p.w,
+                      low);
         }
       }
     }
@@ -267,13 +274,9 @@ void add_block(const Wgrad<T>& g, const Conv2dProblem& p, const T* x, const T* y
       if (g.y_pitch) {
         for (int64_t n = 0; n < images; ++n) {
           for (int64_t i = 0; i < rows; ++i) {
-            const T* from = grad + n * g.y.image + i * g.y.row;
-            T* to = y_slot + n * pixels.y_image + i * pixels.y_row;
-            for (int64_t j = 0; j < cols; ++j) {
-              for (int64_t f = 0; f < filters; ++f) {
-                to[f * pixels.y_filter + j] = from[j * g.y.col + f];
-              }
-            }
+            copy_pixels(y_slot + n * pixels.y_image + i * pixels.y_row, pixels.y_filter,
+                        round_up(cols, W), 1, 1, grad + n * g.y.image + i * g.y.row, g.y.col,
+                        filters, cols, 0);
           }
         }
         grad = y_slot;
