@@ -20,6 +20,12 @@ namespace ck {
 namespace CK_ISA {
 namespace direct {
 
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr bool kManyRegisters = true;  // 32 vector registers
+#else
+constexpr bool kManyRegisters = false;
+#endif
+
 // Longest run of terms that one accumulator takes; sums of runs are added in order.
 constexpr int64_t kBlockTerms = 256;
 
@@ -108,6 +114,36 @@ static inline int64_t position_of(const Window& window, const Axis& axis, int64_
   return (start + output) * axis.step + axis.offset + tap * axis.offset_step;
 }
 
+// Sums of wgrad: runs of pixels make a batch, and the sums of batches are added in order. Both are
+// cut by the geometry alone. Where the units of work, each with outputs of its own, are fewer than
+// the threads, the sums of every batch are kept and added at the end: the same additions.
+struct Batches {
+  int64_t runs, runs_each, count;
+  bool split;
+
+  int64_t kept() const { return split ? count : 1; }
+};
+
+static inline Batches batches_of(int64_t runs, int64_t units, int64_t sums_bytes, int threads) {
+  const int64_t least_runs = 16, most_batches = 64, most_bytes = 32 << 20;
+  Batches batches = {runs, larger(least_runs, ceil_div(runs, most_batches)), 0, false};
+  batches.count = ceil_div(runs, batches.runs_each);
+  batches.split = units < 2 * threads && threads > 1 && batches.count > 1 &&
+                  sums_bytes * batches.count <= most_bytes;
+  return batches;
+}
+
+// Calls body(unit, worker, batch, batch_end, kept): sum these batches of the unit into place
+// `kept`.
+template <class Body>
+static void run_batches(const Batches& batches, int64_t units, int threads, const Body& body) {
+  run_tasks(units * batches.kept(), threads, [&](int64_t task, int64_t worker) {
+    int64_t kept = task / units;
+    int64_t end = batches.split ? kept + 1 : batches.count;
+    body(task % units, worker, kept, end, kept);
+  });
+}
+
 template <class T>
 static Epilogue<T> epilogue_of(const Conv2dProblem& p, const Conv2dArrays& arrays) {
   return {p.has_bias ? static_cast<const T*>(arrays.bias) : nullptr,
@@ -130,6 +166,11 @@ void weigh_rows(const Conv2dProblem&, const double* x, const double* y, int64_t 
 
 int64_t gather_workspace_bytes(const Conv2dProblem&, Direction, int threads);
 void run_gather(const Conv2dProblem&, Direction, const Conv2dArrays&, const Execution&);
+// cpu_direct_wgrad_pixels.cpp: many filters.
+bool fits_wgrad_pixels(const Conv2dProblem&);
+int64_t wgrad_pixels_workspace_bytes(const Conv2dProblem&, int threads);
+void run_wgrad_pixels(const Conv2dProblem&, const Conv2dArrays&, const Execution&);
+
 int64_t wgrad_workspace_bytes(const Conv2dProblem&, int threads);
 void run_wgrad(const Conv2dProblem&, const Conv2dArrays&, const Execution&);
 

@@ -142,6 +142,61 @@ static void copy_pixels(T* to, int64_t plane, int64_t pitch, int64_t step, int64
   }
 }
 
+// Pixels low, low + 1, ... of a line in NHWC, `channels` of each, packed without gaps; zeros
+// outside.
+template <class T>
+static void copy_groups(T* to, int64_t pitch, const T* from, int64_t pixel, int64_t channels,
+                        int64_t extent, int64_t low) {
+  if (pixel == channels || from == nullptr) {
+    copy_line(to, pitch, 1, 1, from, 1, extent * channels, low * channels);
+    return;
+  }
+  for (int64_t j = 0; j < pitch / channels; ++j, to += channels) {
+    bool inside = low + j >= 0 && low + j < extent;
+    for (int64_t c = 0; c < channels; ++c) {
+      to[c] = inside ? from[(low + j) * pixel + c] : T(0);
+    }
+  }
+}
+
+// to[j * to_row + i] = from[i * from_row + j]. Rows of `to` are filled up with zeros to whole
+// vectors, and whole vectors of rows are written.
+template <class T>
+static void turn(T* to, int64_t to_row, const T* from, int64_t from_row, int64_t rows,
+                 int64_t cols) {
+  constexpr int64_t W = kLanes<T>;
+  for (int64_t i = 0; i < rows; i += W) {
+    for (int64_t j = 0; j < cols; j += W) {
+      Vec<T> v[W];
+      for (int64_t n = 0; n < W; ++n) {
+        v[n] = i + n < rows ? Vec<T>::load_first(from + (i + n) * from_row + j, cols - j)
+                            : Vec<T>::zero();
+      }
+      transpose(v);
+      for (int64_t n = 0; n < W; ++n) v[n].store(to + (j + n) * to_row + i);
+    }
+  }
+}
+
+// The same, but nothing beyond `to`'s rows and columns is written, and `from` has whole vectors.
+template <class T>
+static void turn_back(T* to, int64_t to_row, const T* from, int64_t from_row, int64_t to_rows,
+                      int64_t to_cols) {
+  constexpr int64_t W = kLanes<T>;
+  for (int64_t i = 0; i < to_rows; i += W) {
+    for (int64_t j = 0; j < to_cols; j += W) {
+      Vec<T> v[W];
+      for (int64_t n = 0; n < W; ++n) {
+        v[n] = j + n < to_cols ? Vec<T>::load(from + (j + n) * from_row + i) : Vec<T>::zero();
+      }
+      transpose(v);
+      for (int64_t n = 0; n < smaller(W, to_rows - i); ++n) {
+        v[n].store_first(to + (i + n) * to_row + j, to_cols - j);
+      }
+    }
+  }
+}
+
 }  // namespace direct
 }  // namespace CK_ISA
 }  // namespace ck

@@ -162,17 +162,7 @@ void copy_strip(const Gather<T>& g, const Item& item, int64_t low, T* slot) {
   for (int64_t i = 0; i < item.window.slots; ++i) {
     int64_t h = position_of(item.window, *item.row, item.first_row, i);
     const T* from = h < 0 || h >= g.src_h ? nullptr : image + h * g.src.row;
-    T* to = slot + i * g.line;
-    if (g.groups == 1 || from == nullptr) {
-      copy_line(to, g.pitch, 1, 1, from, 1, g.src_w * channels, low * channels);
-      continue;
-    }
-    int64_t cols = g.pitch / channels;
-    for (int64_t j = 0; j < cols; ++j, to += channels) {
-      bool inside = low + j >= 0 && low + j < g.src_w;
-      const T* pixel = from + (low + j) * g.src.col;
-      for (int64_t c = 0; c < channels; ++c) to[c] = inside ? pixel[c] : T(0);
-    }
+    copy_groups(slot + i * g.line, g.pitch, from, g.src.col, channels, g.src_w, low);
   }
 }
 
