@@ -12,10 +12,11 @@ namespace direct {
 static Reason supports(const Conv2dProblem&, Direction) { return accepted(); }
 
 // The paths of the algorithm, the special ones first; the last of each direction takes everything.
-enum class Path { kPlanes, kChannels, kGather, kWgradPixels, kWgrad };
+enum class Path { kWhole, kPlanes, kChannels, kGather, kWgradPixels, kWgrad };
 
 static Path path_of(const Conv2dProblem& p, Direction direction) {
   bool wgrad = direction == Direction::kWgrad;
+  if (fits_whole(p)) return Path::kWhole;
   if (fits_planes(p, direction)) return wgrad ? Path::kWgrad : Path::kPlanes;
   if (fits_channels(p, direction)) return Path::kChannels;
   if (!wgrad) return Path::kGather;
@@ -24,6 +25,7 @@ static Path path_of(const Conv2dProblem& p, Direction direction) {
 
 static int64_t workspace_bytes(const Conv2dProblem& p, Direction direction, int threads) {
   switch (path_of(p, direction)) {
+    case Path::kWhole:
     case Path::kPlanes:
       return 0;
     case Path::kChannels:
@@ -40,6 +42,8 @@ static int64_t workspace_bytes(const Conv2dProblem& p, Direction direction, int 
 static void run(const Conv2dProblem& p, Direction direction, const Conv2dArrays& arrays,
                 const Execution& execution) {
   switch (path_of(p, direction)) {
+    case Path::kWhole:
+      return run_whole(p, direction, arrays, execution);
     case Path::kPlanes:
       return run_planes(p, direction, arrays, execution);
     case Path::kChannels:

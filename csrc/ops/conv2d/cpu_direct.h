@@ -150,6 +150,10 @@ static Epilogue<T> epilogue_of(const Conv2dProblem& p, const Conv2dArrays& array
           p.has_residual ? static_cast<const T*>(arrays.residual) : nullptr, p.activation};
 }
 
+// cpu_direct_whole.cpp: the filter covers the image.
+bool fits_whole(const Conv2dProblem&);
+void run_whole(const Conv2dProblem&, Direction, const Conv2dArrays&, const Execution&);
+
 // cpu_direct_channels.cpp: depthwise in NHWC.
 bool fits_channels(const Conv2dProblem&, Direction);
 int64_t channels_workspace_bytes(const Conv2dProblem&, Direction, int threads);
