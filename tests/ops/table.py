@@ -165,10 +165,9 @@ def every_way(op: str, direction: str) -> list[Any]:
     return [pytest.param(way, id="-".join(way)) for way in ways]
 
 
-def accepted(
-    call: Callable[..., Any], *arrays: Any, backend: str, algo: str, **options: Any
-) -> Any:
-    """call(...) on a backend by an algorithm, or a skip with the algorithm's reason."""
+def accepted(call: Callable[..., Any], way: tuple[str, str], *arrays: Any, **options: Any) -> Any:
+    """call(...) the (backend, algorithm) way, or a skip with the algorithm's reason."""
+    backend, algo = way
     with testing.use_backend(backend):
         try:
             return call(*arrays, algo=algo, **options)
