@@ -4,7 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from .shapes import Windows, accumulator, from_nchw, pool_windows, shape_to_nchw, to_nchw
+from .shapes import (
+    Windows,
+    accumulator,
+    from_nchw,
+    pool_windows,
+    shape_to_nchw,
+    to_nchw,
+)
 
 
 def max_pool2d(
@@ -100,7 +107,7 @@ def avg_pool2d(
     y = np.zeros(images.shape[:2] + windows.output, total)
     for r, s in windows.taps():
         y += windows.seen(padded, r, s)
-    return from_nchw(y / _divisor(windows, count_include_pad), layout, x.dtype)
+    return from_nchw(y / divisor(windows, count_include_pad), layout, x.dtype)
 
 
 def avg_pool2d_grad(
@@ -121,7 +128,7 @@ def avg_pool2d_grad(
     windows = pool_windows(shape[2:], kernel_size, stride, padding, 1, ceil_mode)
     _check_grad(grads.shape, shape[:2] + windows.output)
     total = accumulator(grad_y)
-    share = grads.astype(total) / _divisor(windows, count_include_pad)
+    share = grads.astype(total) / divisor(windows, count_include_pad)
     padded = np.zeros(shape[:2] + windows.padded_sides, total)
     for r, s in windows.taps():
         seen = windows.seen(padded, r, s)
@@ -129,11 +136,16 @@ def avg_pool2d_grad(
     return from_nchw(windows.crop(padded), layout, grad_y.dtype)
 
 
-def _divisor(windows: Windows, count_include_pad: bool) -> np.ndarray:
+def divisor(windows: Windows, count_include_pad: bool) -> np.ndarray:
     """(P, Q): how many places of each window count."""
     counts = []
     for n, f, s, (low, high), out in zip(
-        windows.sides, windows.kernel, windows.stride, windows.pads, windows.output, strict=True
+        windows.sides,
+        windows.kernel,
+        windows.stride,
+        windows.pads,
+        windows.output,
+        strict=True,
     ):
         start = np.arange(out) * s - low
         first, last = (-low, n + high) if count_include_pad else (0, n)

@@ -1,0 +1,7 @@
+"""Convolution and its gradients by every algorithm."""
+
+from .properties import Properties
+
+
+class TestProperties(Properties):
+    op = "conv2d"
