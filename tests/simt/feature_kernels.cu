@@ -243,6 +243,22 @@ int check_scalars() {
   return differences(y, 8, [&](int i) { return expected[i]; });
 }
 
+// Shared memory that nobody has written yet is poison in each block anew (in simt; a GPU has
+// whatever was there before).
+__global__ void fresh_shared(unsigned* y) {
+  CK_SHARED(unsigned, fixed, [kThreads]);
+  CK_DYN_SHARED(unsigned, dynamic);
+  const unsigned t = threadIdx.x, i = blockIdx.x * kThreads + t;
+  y[2 * i] = fixed[t];
+  y[2 * i + 1] = dynamic[t];
+  fixed[t] = dynamic[t] = t;
+}
+int check_fresh_shared() {
+  unsigned y[3 * kThreads * 2];
+  launch<fresh_shared>("fresh_shared", 3, kThreads, kThreads * sizeof(unsigned), nullptr, y);
+  return differences(y, 3 * kThreads * 2, [](int) { return 0x7fbadbadu; });
+}
+
 // 1024 threads, each with a fiber of its own, over several blocks.
 __global__ void full_block(int* y) {
   CK_DYN_SHARED(int, values);
@@ -307,6 +323,7 @@ const Feature kFeatures[] = {
     {"named_barriers", check_named_pairs},
     {"indices", check_indices},
     {"shared_arrays", check_shared_arrays},
+    {"fresh_shared", check_fresh_shared},
     {"scalars", check_scalars},
     {"full_block", check_full_block},
 };

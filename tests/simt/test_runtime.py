@@ -179,7 +179,7 @@ def test_missing_barrier_after_broadcast_is_seen_by_orders_alone(programs: Progr
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
 def test_each_feature_gives_the_worked_values(programs: Programs, order: tuple[str, ...]) -> None:
     lines = programs.features("run", order)
-    assert len(lines) == 13
+    assert len(lines) == 14
     assert [line for line in lines if not line.endswith(" 0")] == []
 
 
