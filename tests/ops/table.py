@@ -150,7 +150,9 @@ def every_way(op: str, direction: str) -> list[Any]:
     return [pytest.param(*way, id="-".join(way)) for way in ways]
 
 
-def accepted(call: Callable[..., Any], *arrays: Any, backend: str, algo: str, **options: Any) -> Any:
+def accepted(
+    call: Callable[..., Any], *arrays: Any, backend: str, algo: str, **options: Any
+) -> Any:
     """call(...) on a backend by an algorithm, or a skip with the algorithm's reason."""
     with testing.use_backend(backend):
         try:
