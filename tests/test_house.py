@@ -1,4 +1,4 @@
-"""The rules of the house that no compiler checks: layers, the parts every op has, the public surface."""
+"""Rules of the house that no compiler checks: layers, the parts of an op, the public surface."""
 
 import ast
 import inspect

@@ -4,6 +4,7 @@
 
 namespace ck {
 
+CK_DECLARE_CPU_KERNEL(Conv2dKernel, conv2d_implicit_gemm)
 CK_DECLARE_CPU_KERNEL(Conv2dKernel, conv2d_direct)
 
 CK_DECLARE_GPU_KERNEL(Conv2dKernel, conv2d_implicit_gemm)
@@ -11,6 +12,7 @@ CK_DECLARE_GPU_KERNEL(Conv2dKernel, conv2d_implicit_gemm)
 namespace {
 
 const Conv2dRow kRows[] = {
+    {"implicit_gemm", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_implicit_gemm)},
     {"direct", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_direct)},
     CK_GPU_ROWS("implicit_gemm", kAllDirections, 8.0, conv2d_implicit_gemm),
 };
