@@ -18,11 +18,13 @@ struct Pool2dProblem {
   int64_t pad_top, pad_bottom, pad_left, pad_right;
   int64_t dilation_h, dilation_w;
   bool is_max;
-  bool count_include_pad;  // average only: divide by the window clipped to the padded image, not by its real pixels
+  bool count_include_pad;  // average only: divide by the window clipped to the padded image, not by
+                           // its real pixels
 };
 
-// fprop reads x and writes out, and indices_out unless null. dgrad reads y (grad_y), for max also indices_in.
-// Indices are flat in h*w of the unpadded image; -1 where a dilated window meets no pixel.
+// fprop reads x and writes out, and indices_out unless null. dgrad reads y (grad_y), for max also
+// indices_in. Indices are flat in h*w of the unpadded image; -1 where a dilated window meets no
+// pixel.
 struct Pool2dArrays {
   const void* x;
   const void* y;
