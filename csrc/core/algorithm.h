@@ -10,7 +10,8 @@
 namespace ck {
 
 struct Execution {
-  void* workspace;  // 64-byte aligned on the host, 256 on the device; as many bytes as workspace_bytes() asked for
+  void* workspace;  // 64-byte aligned on the host, 256 on the device; as many bytes as
+                    // workspace_bytes() asked for
   int64_t workspace_bytes;
   void* stream;  // cudaStream_t, null elsewhere
   int threads;   // for the cpu backend
@@ -27,8 +28,9 @@ constexpr unsigned kFpropOnly = 1u << int(Direction::kFprop);
 constexpr unsigned kFpropDgrad = kFpropOnly | 1u << int(Direction::kDgrad);
 constexpr unsigned kAllDirections = kFpropDgrad | 1u << int(Direction::kWgrad);
 
-// A row of an op's table. `bound` is the largest error in units of E (docs/numerics.md) that tests accept.
-// `kernel` holds the copy for each instruction set; a backend compiled once fills all places with it.
+// A row of an op's table. `bound` is the largest error in units of E (docs/numerics.md) that tests
+// accept. `kernel` holds the copy for each instruction set; a backend compiled once fills all
+// places with it.
 template <class Problem, class Arrays>
 struct AlgorithmRow {
   const char* name;
@@ -86,9 +88,10 @@ struct AlgorithmRow {
 #define CK_DECLARE_GPU_KERNEL(Type, name) \
   CK_DECLARE_SIMT_KERNEL(Type, name)      \
   CK_DECLARE_CUDA_KERNEL(Type, name)
-#define CK_GPU_ROWS(label, directions, bound, name)                 \
-  {label, Backend::kCuda, directions, bound, CK_CUDA_KERNEL(name)}, \
-      {label, Backend::kSimt, directions, bound, CK_SIMT_KERNEL(name)}
+#define CK_GPU_ROWS(label, directions, bound, name)                   \
+  {label, Backend::kCuda, directions, bound, CK_CUDA_KERNEL(name)}, { \
+    label, Backend::kSimt, directions, bound, CK_SIMT_KERNEL(name)    \
+  }
 #else
 #define CK_DECLARE_GPU_KERNEL(Type, name) CK_DECLARE_SIMT_KERNEL(Type, name)
 #define CK_GPU_ROWS(label, directions, bound, name) \

@@ -1,5 +1,5 @@
-// Errors that cross into Python. ValueError and TypeError name the argument, its value and the rule; `Reason` is how a
-// kernel declines a problem without throwing.
+// Errors that cross into Python. ValueError and TypeError name the argument, its value and the
+// rule; `Reason` is how a kernel declines a problem without throwing.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// What a convolution is: geometry, types, epilogue. Built and validated in problem.cpp, read by every kernel.
+// What a convolution is: geometry, types, epilogue. Built and validated in problem.cpp, read by
+// every kernel.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +25,9 @@ struct Conv2dProblem {
   Activation activation;
 };
 
-// fprop reads x, w, bias, residual and writes y; dgrad reads y (grad_y) and w; wgrad reads x and y (grad_y).
-// All arrays are dense in the problem's layout and aligned to their element. `out` is written in full.
+// fprop reads x, w, bias, residual and writes y; dgrad reads y (grad_y) and w; wgrad reads x and y
+// (grad_y). All arrays are dense in the problem's layout and aligned to their element. `out` is
+// written in full.
 struct Conv2dArrays {
   const void* x;
   const void* w;

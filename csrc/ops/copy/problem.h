@@ -1,4 +1,5 @@
-// Densifies a strided array: what the dispatcher runs before kernels that want dense inputs. Moves bytes, knows no type.
+// Densifies a strided array: what the dispatcher runs before kernels that want dense inputs. Moves
+// bytes, knows no type.
 #pragma once
 
 #include <cstdint>

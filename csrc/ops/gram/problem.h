@@ -15,8 +15,8 @@ struct GramProblem {
   bool normalize;
 };
 
-// fprop reads x and writes out (N, C, C). dgrad reads x and grad (N, C, C, any matrix) and writes out like x:
-// (grad + grad^T) F.
+// fprop reads x and writes out (N, C, C). dgrad reads x and grad (N, C, C, any matrix) and writes
+// out like x: (grad + grad^T) F.
 struct GramArrays {
   const void* x;
   const void* grad;

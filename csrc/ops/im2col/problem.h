@@ -1,5 +1,6 @@
-// im2col lays every window of an image out as a column; its adjoint, col2im, sums columns back into an image.
-// NCHW: cols (N, C*R*S, P*Q) with rows (c, r, s). NHWC: cols (N, P*Q, R*S*C) with columns (r, s, c).
+// im2col lays every window of an image out as a column; its adjoint, col2im, sums columns back into
+// an image. NCHW: cols (N, C*R*S, P*Q) with rows (c, r, s). NHWC: cols (N, P*Q, R*S*C) with columns
+// (r, s, c).
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,8 @@ struct Im2colProblem {
   int64_t dilation_h, dilation_w;
 };
 
-// fprop (im2col): in is the image, out the columns. dgrad (col2im): in is the columns, out the image.
+// fprop (im2col): in is the image, out the columns. dgrad (col2im): in is the columns, out the
+// image.
 struct Im2colArrays {
   const void* in;
   void* out;

@@ -1,0 +1,140 @@
+#include "bind/call.h"
+
+#include <cstdlib>
+#include <new>
+
+#include "core/parallel.h"
+
+#if defined(CK_WITH_CUDA)
+#include "gpu/runtime.h"
+#endif
+
+namespace ck {
+namespace {
+
+// Borrowed memory of one argument, given back when the call ends.
+class Argument {
+ public:
+  Argument() = default;
+  Argument(const Argument&) = delete;
+  Argument& operator=(const Argument&) = delete;
+  ~Argument() {
+    if (held_) PyBuffer_Release(&buffer_);
+  }
+
+  void* open(const Plan& plan, const py::handle& object, int64_t bytes, bool writable) {
+    if (object.is_none()) return nullptr;
+    if (PyLong_Check(object.ptr())) return reinterpret_cast<void*>(object.cast<uintptr_t>());
+    if (PyObject_GetBuffer(object.ptr(), &buffer_, writable ? PyBUF_WRITABLE : PyBUF_SIMPLE) != 0) {
+      throw py::error_already_set();
+    }
+    held_ = true;
+    if (buffer_.len != bytes) {
+      throw_value_error("%s: a buffer has %lld bytes, the plan was made for %lld", plan.op.c_str(),
+                        (long long)buffer_.len, (long long)bytes);
+    }
+    return buffer_.buf;
+  }
+
+ private:
+  Py_buffer buffer_;
+  bool held_ = false;
+};
+
+// Scratch memory of the calling thread. Kept between calls while small, as fresh pages cost more
+// than bandwidth.
+class HostWorkspace {
+ public:
+  ~HostWorkspace() { std::free(memory_); }
+  void* ensure(int64_t bytes) {
+    if (bytes <= capacity_) return memory_;
+    release();
+    const size_t rounded = (size_t(bytes) + kAlignment - 1) / kAlignment * kAlignment;
+    memory_ = std::aligned_alloc(kAlignment, rounded);
+    if (memory_ == nullptr) throw std::bad_alloc();
+    capacity_ = int64_t(rounded);
+    return memory_;
+  }
+  void trim() {
+    if (capacity_ > kKeptBytes) release();
+  }
+
+ private:
+  void release() {
+    std::free(memory_);
+    memory_ = nullptr;
+    capacity_ = 0;
+  }
+  static constexpr size_t kAlignment = 64;
+  static constexpr int64_t kKeptBytes = int64_t(64) << 20;
+  void* memory_ = nullptr;
+  int64_t capacity_ = 0;
+};
+
+constexpr int kMaxArrays = 8;
+
+bool user_interrupted() {
+  const py::gil_scoped_acquire gil;
+  return PyErr_CheckSignals() != 0;  // leaves the exception set for the thread that throws
+}
+
+void run_on_host(const Plan& plan, std::span<void* const> inputs, std::span<void* const> outputs) {
+  thread_local HostWorkspace workspace;
+  const int threads = num_threads();
+  const int64_t bytes = plan.workspace_bytes(threads);
+  Execution execution{workspace.ensure(bytes), bytes, nullptr, threads};
+  plan.run(inputs, outputs, execution);
+  workspace.trim();
+}
+
+void run_on_device(const Plan& plan, std::span<void* const> inputs, std::span<void* const> outputs,
+                   uintptr_t stream, int device) {
+#if defined(CK_WITH_CUDA)
+  const cuda::DeviceGuard guard(device);
+  void* handle = reinterpret_cast<void*>(stream);
+  const int64_t bytes = plan.workspace_bytes(1);
+  const cuda::DeviceWorkspace workspace(bytes, handle);
+  plan.run(inputs, outputs, Execution{workspace.get(), bytes, handle, 1});
+#else
+  (void)inputs, (void)outputs, (void)stream, (void)device;
+  throw CudaError(plan.op + ": this build has no CUDA backend");
+#endif
+}
+
+}  // namespace
+
+void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& inputs, uintptr_t stream,
+              int device) {
+  if (inputs.size() != plan.input_bytes.size() || inputs.size() > kMaxArrays ||
+      outputs.size() > plan.outputs.size()) {
+    throw_value_error("%s: %zu inputs and %zu outputs given, the plan takes %zu and %zu",
+                      plan.op.c_str(), inputs.size(), outputs.size(), plan.input_bytes.size(),
+                      plan.outputs.size());
+  }
+  Argument held[2 * kMaxArrays];
+  void* in[kMaxArrays] = {};
+  void* out[kMaxArrays] = {};
+  for (size_t i = 0; i < inputs.size(); ++i)
+    in[i] = held[i].open(plan, inputs[i], plan.input_bytes[i], false);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const OutputSpec& spec = plan.outputs[i];
+    int64_t bytes = spec.dtype == "float32" ? 4 : 8;
+    for (const int64_t side : spec.shape) bytes *= side;
+    if (bytes == 0) return;  // nothing to compute
+    out[i] = held[kMaxArrays + i].open(plan, outputs[i], bytes, true);
+  }
+  const std::span<void* const> in_span(in, inputs.size()), out_span(out, plan.outputs.size());
+  try {
+    set_interrupt_hook(user_interrupted);
+    const py::gil_scoped_release released;
+    if (plan.backend == Backend::kCuda) {
+      run_on_device(plan, in_span, out_span, stream, device);
+    } else {
+      run_on_host(plan, in_span, out_span);
+    }
+  } catch (const Interrupted&) {
+    throw py::error_already_set();
+  }
+}
+
+}  // namespace ck

@@ -1,0 +1,15 @@
+// Runs a plan on the caller's arrays: pointers, workspace, the GIL, Ctrl-C.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "bind/plan.h"
+
+namespace ck {
+
+// inputs and outputs: per array None, an object with a contiguous buffer (host), or an address
+// (device).
+void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& inputs, uintptr_t stream,
+              int device);
+
+}  // namespace ck

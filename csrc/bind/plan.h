@@ -1,0 +1,177 @@
+// From a Python call to a plan: reads the call's parameters, walks an op's table, keeps what is
+// needed to run again.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/algorithm.h"
+#include "core/error.h"
+#include "core/shape_math.h"
+
+namespace ck {
+
+namespace py = pybind11;
+
+struct OutputSpec {
+  Shape shape;
+  std::string dtype;
+};
+
+// A validated problem with its algorithm. Immutable; threads may share it.
+struct Plan {
+  std::string op, algorithm;
+  Backend backend;
+  double bound;
+  std::vector<int64_t> input_bytes;  // -1 where the call passes no array
+  std::vector<OutputSpec> outputs;
+  std::function<int64_t(int threads)> workspace_bytes;
+  std::function<void(std::span<void* const> inputs, std::span<void* const> outputs,
+                     const Execution&)>
+      run;
+};
+
+struct Candidate {
+  std::string name;
+  std::string refusal;  // empty where the algorithm can run the problem
+};
+
+// What a call said, by parameter name. Getters throw TypeError where the Python type is wrong.
+class Request {
+ public:
+  Request(std::string op, Backend backend, std::string algo, py::dict arrays, py::dict parameters);
+
+  const char* op() const { return op_.c_str(); }
+  Backend backend() const { return backend_; }
+  const std::string& algo() const { return algo_; }
+
+  std::optional<Shape> shape_of(const char* array) const;
+  Shape required_shape(const char* array) const;  // TypeError where the array is None
+  DType common_dtype(std::initializer_list<const char*> arrays) const;
+  std::vector<int64_t> input_bytes() const;
+
+  Shape shape(const char* name) const;  // a parameter that is a shape
+  Pair pair(const char* name) const;
+  Pair pair_or(const char* name, Pair fallback) const;
+  Padding padding(const char* name, bool words_allowed) const;
+  Layout layout() const;
+  Activation activation() const;
+  int64_t integer(const char* name) const;
+  bool flag(const char* name) const;
+
+ private:
+  py::object parameter(const char* name) const;
+
+  std::string op_;
+  Backend backend_;
+  std::string algo_;
+  py::dict arrays_;  // name -> None or (shape, dtype name), in the order of Plan::run's inputs
+  py::dict parameters_;
+};
+
+std::string dtype_name(DType dtype);
+const char* backend_name(Backend backend);
+Backend parse_backend(const std::string& name);
+[[noreturn]] void throw_no_algorithm(const Request& request,
+                                     const std::vector<Candidate>& candidates);
+
+template <class Row, class Problem>
+std::vector<Candidate> list_candidates(std::span<const Row> rows, const Problem& problem,
+                                       Direction direction, Backend backend) {
+  std::vector<Candidate> candidates;
+  for (const Row& row : rows) {
+    if (row.backend != backend) continue;
+    if (!row.runs(direction)) {
+      candidates.push_back({row.name, "it has no kernel for this direction"});
+      continue;
+    }
+    const Reason reason = row.active().supports(problem, direction);
+    candidates.push_back({row.name, reason.refused ? reason.text : ""});
+  }
+  return candidates;
+}
+
+// Picks the row: the one asked for, else `preferred` (may be null), else the first that accepts.
+template <class Row, class Problem>
+const Row& select_row(std::span<const Row> rows, const Problem& problem, Direction direction,
+                      const Request& request, const char* preferred) {
+  const auto candidates = list_candidates(rows, problem, direction, request.backend());
+  const auto find = [&](const std::string& name) -> const Row* {
+    size_t i = 0;
+    for (const Row& row : rows) {
+      if (row.backend != request.backend()) continue;
+      if (candidates[i].name == name && candidates[i].refusal.empty()) return &row;
+      ++i;
+    }
+    return nullptr;
+  };
+  if (request.algo() != "auto") {
+    if (const Row* row = find(request.algo())) return *row;
+    throw_no_algorithm(request, candidates);
+  }
+  if (preferred != nullptr) {
+    if (const Row* row = find(preferred)) return *row;
+  }
+  for (const Candidate& candidate : candidates) {
+    if (const Row* row = find(candidate.name)) return *row;
+  }
+  throw_no_algorithm(request, candidates);
+}
+
+// `fill` sets the arrays' pointers from the call's, in the order of the request's arrays and the
+// plan's outputs.
+template <class Problem, class Arrays, class Fill>
+Plan make_plan(const Request& request, const AlgorithmRow<Problem, Arrays>& row,
+               const Problem& problem, Direction direction, std::vector<OutputSpec> outputs,
+               Fill fill) {
+  const Kernel<Problem, Arrays>* kernel = &row.active();
+  Plan plan;
+  plan.op = request.op();
+  plan.algorithm = row.name;
+  plan.backend = row.backend;
+  plan.bound = row.bound;
+  plan.input_bytes = request.input_bytes();
+  plan.outputs = std::move(outputs);
+  plan.workspace_bytes = [=](int threads) {
+    return kernel->workspace_bytes(problem, direction, threads);
+  };
+  plan.run = [=](std::span<void* const> inputs, std::span<void* const> results,
+                 const Execution& execution) {
+    Arrays arrays{};
+    fill(arrays, inputs, results);
+    kernel->run(problem, direction, arrays, execution);
+  };
+  return plan;
+}
+
+// An op announces itself to the module: its public functions, how each makes a plan, and its table.
+struct OpFunction {
+  std::string name;  // public Python name
+  std::function<Plan(const Request&)> plan;
+  std::function<std::vector<Candidate>(const Request&)> candidates;
+};
+struct AlgorithmInfo {
+  std::string name;
+  Backend backend;
+  unsigned directions;
+  double bound;
+};
+struct Op {
+  std::string name;
+  std::vector<OpFunction> functions;
+  std::vector<AlgorithmInfo> algorithms;
+};
+
+template <class Row>
+std::vector<AlgorithmInfo> describe(std::span<const Row> rows) {
+  std::vector<AlgorithmInfo> infos;
+  for (const Row& row : rows) infos.push_back({row.name, row.backend, row.directions, row.bound});
+  return infos;
+}
+
+}  // namespace ck

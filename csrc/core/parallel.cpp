@@ -1,0 +1,172 @@
+#include "core/parallel.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+namespace ck {
+namespace {
+
+constexpr int kMaxThreads = 256;
+constexpr auto kPollInterval = std::chrono::milliseconds(50);
+
+std::atomic<bool (*)()> interrupt_hook{nullptr};
+thread_local bool inside_loop = false;
+
+class Pool {
+ public:
+  // False where another loop holds the pool: the caller then runs its loop alone.
+  bool run(int64_t count, int threads, void (*body)(void*, int64_t), void* context) {
+    std::unique_lock lock(busy_, std::try_to_lock);
+    if (!lock.owns_lock()) return false;
+    start_workers(threads - 1);
+    count_ = count;
+    body_ = body;
+    context_ = context;
+    next_.store(0, std::memory_order_relaxed);
+    error_ = nullptr;
+    max_helpers_ = threads - 1;
+    gate_.store(0);  // open: from here on helpers may read the fields above
+    generation_.fetch_add(1);
+    generation_.notify_all();
+    work(true);
+    close_gate();
+    if (error_) std::rethrow_exception(error_);
+    return true;
+  }
+
+ private:
+  void start_workers(int wanted) {
+    for (; started_ < wanted; ++started_) std::thread([this] { worker(); }).detach();
+  }
+
+  void worker() {
+    inside_loop = true;
+    uint32_t seen = 0;
+    for (;;) {
+      generation_.wait(seen);
+      seen = generation_.load();
+      int helpers = gate_.load();
+      while (helpers >= 0 && helpers < max_helpers_.load()) {
+        if (!gate_.compare_exchange_weak(helpers, helpers + 1)) continue;
+        work(false);
+        gate_.fetch_sub(1);
+        gate_.notify_all();
+        break;
+      }
+    }
+  }
+
+  void work(bool is_caller) {
+    for (;;) {
+      const int64_t index = next_.fetch_add(1, std::memory_order_relaxed);
+      if (index >= count_) return;
+      try {
+        if (is_caller) poll_interrupt();
+        body_(context_, index);
+      } catch (...) {
+        const std::lock_guard lock(error_mutex_);
+        if (!error_) error_ = std::current_exception();
+        next_.store(count_, std::memory_order_relaxed);
+      }
+    }
+  }
+
+  void close_gate() {
+    for (;;) {
+      int idle = 0;
+      if (gate_.compare_exchange_strong(idle, -1)) return;
+      gate_.wait(idle);
+    }
+  }
+
+  std::mutex busy_;
+  int started_ = 0;
+  std::atomic<uint32_t> generation_{0};
+  std::atomic<int> gate_{-1};  // helpers at work, or -1 while closed
+  std::atomic<int> max_helpers_{0};
+  std::atomic<int64_t> next_{0};
+  int64_t count_ = 0;
+  void (*body_)(void*, int64_t) = nullptr;
+  void* context_ = nullptr;
+  std::mutex error_mutex_;
+  std::exception_ptr error_;
+};
+
+// Never destroyed: its detached threads outlive static destructors. A forked child gets a pool of
+// its own, as only the forking thread survives there.
+std::atomic<Pool*> pool{nullptr};
+
+Pool& the_pool() {
+  Pool* current = pool.load();
+  if (current != nullptr) return *current;
+  static const int registered = pthread_atfork(nullptr, nullptr, [] {
+    pool.store(nullptr);
+    inside_loop = false;
+  });
+  (void)registered;
+  Pool* fresh = new Pool;
+  if (pool.compare_exchange_strong(current, fresh)) return *fresh;
+  delete fresh;
+  return *current;
+}
+
+int default_threads() {
+  if (const char* text = std::getenv("CONVKIT_NUM_THREADS")) {
+    const int threads = std::atoi(text);
+    if (threads >= 1) return threads < kMaxThreads ? threads : kMaxThreads;
+  }
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+  const unsigned cores = std::thread::hardware_concurrency();
+  return cores > 0 ? int(cores) : 1;
+}
+
+std::atomic<int>& thread_setting() {
+  static std::atomic<int> setting{default_threads()};
+  return setting;
+}
+
+}  // namespace
+
+int num_threads() { return thread_setting().load(std::memory_order_relaxed); }
+
+void set_num_threads(int threads) {
+  thread_setting().store(threads < kMaxThreads ? threads : kMaxThreads);
+}
+
+void set_interrupt_hook(bool (*hook)()) { interrupt_hook.store(hook); }
+
+void poll_interrupt() {
+  thread_local auto last = std::chrono::steady_clock::now();
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last < kPollInterval) return;
+  last = now;
+  const auto hook = interrupt_hook.load();
+  if (hook != nullptr && hook()) throw Interrupted{};
+}
+
+void parallel_for(int64_t count, int threads, void (*body)(void* context, int64_t index),
+                  void* context) {
+  if (threads > count) threads = int(count);
+  if (threads > 1 && !inside_loop) {
+    inside_loop = true;
+    struct Reset {
+      ~Reset() { inside_loop = false; }
+    } reset;
+    if (the_pool().run(count, threads < kMaxThreads ? threads : kMaxThreads, body, context)) return;
+  }
+  const bool nested = inside_loop;
+  for (int64_t index = 0; index < count; ++index) {
+    if (!nested) poll_interrupt();
+    body(context, index);
+  }
+}
+
+}  // namespace ck

@@ -1,0 +1,158 @@
+// The extension module: lists the ops, one line each.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "bind/call.h"
+#include "bind/plan.h"
+#include "core/parallel.h"
+#include "simt/control.h"
+
+#if defined(CK_WITH_CUDA)
+#include "gpu/runtime.h"
+#endif
+
+namespace ck {
+
+Op describe_conv2d();
+
+namespace {
+
+const std::vector<Op>& ops() {
+  static const std::vector<Op> all = {
+      describe_conv2d(),
+  };
+  return all;
+}
+
+const OpFunction& find_function(const std::string& name) {
+  for (const Op& op : ops()) {
+    for (const OpFunction& function : op.functions) {
+      if (function.name == name) return function;
+    }
+  }
+  throw_value_error("there is no function '%s'", name.c_str());
+}
+
+py::list list_algorithms(const std::string& op_name) {
+  py::list rows;
+  for (const Op& op : ops()) {
+    if (op.name != op_name) continue;
+    for (const AlgorithmInfo& info : op.algorithms) {
+      py::list directions;
+      const char* names[] = {"fprop", "dgrad", "wgrad"};
+      for (int d = 0; d < 3; ++d) {
+        if (info.directions >> d & 1u) directions.append(names[d]);
+      }
+      py::dict row;
+      row["name"] = info.name;
+      row["backend"] = backend_name(info.backend);
+      row["directions"] = py::tuple(directions);
+      row["bound"] = info.bound;
+      rows.append(row);
+    }
+  }
+  return rows;
+}
+
+py::dict build_info() {
+  py::dict info;
+  info["isa"] = isa_name(active_isa());
+  info["compiler"] = CK_COMPILER;
+  info["cuda_architectures"] = CK_CUDA_ARCHITECTURES;
+  return info;
+}
+
+py::list cuda_devices() {
+  py::list devices;
+#if defined(CK_WITH_CUDA)
+  for (const std::string& name : cuda::device_names()) devices.append(name);
+#endif
+  return devices;
+}
+
+void set_simt_order(const std::string& order, uint64_t seed) {
+  const char* names[] = {"forward", "reversed", "shuffled"};
+  for (int i = 0; i < 3; ++i) {
+    if (order == names[i]) return simt::set_options({simt::Order(i), seed});
+  }
+  throw_value_error("simt order is '%s', must be forward, reversed or shuffled", order.c_str());
+}
+
+void translate(std::exception_ptr pointer) {
+  try {
+    if (pointer) std::rethrow_exception(pointer);
+  } catch (const ValueError& error) {
+    PyErr_SetString(PyExc_ValueError, error.what());
+  } catch (const TypeError& error) {
+    PyErr_SetString(PyExc_TypeError, error.what());
+  }
+}
+
+}  // namespace
+
+}  // namespace ck
+
+PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
+  using namespace ck;
+  active_isa();  // a wrong CONVKIT_ISA fails the import, not a later call
+  py::register_exception<CudaError>(m, "CudaError", PyExc_RuntimeError);
+  py::register_exception<simt::SimtError>(m, "SimtError", PyExc_RuntimeError);
+  py::register_exception_translator(translate);
+
+  py::class_<Plan>(m, "Plan")
+      .def_readonly("op", &Plan::op)
+      .def_readonly("algorithm", &Plan::algorithm)
+      .def_property_readonly("backend", [](const Plan& plan) { return backend_name(plan.backend); })
+      .def_readonly("bound", &Plan::bound)
+      .def_property_readonly(
+          "outputs",
+          [](const Plan& plan) {
+            py::list outputs;
+            for (const OutputSpec& spec : plan.outputs) {
+              outputs.append(py::make_tuple(py::tuple(py::cast(spec.shape)), spec.dtype));
+            }
+            return py::tuple(outputs);
+          })
+      .def("workspace_bytes", [](const Plan& plan) { return plan.workspace_bytes(num_threads()); })
+      .def("run", &run_plan, py::arg("outputs"), py::arg("inputs"), py::arg("stream") = 0,
+           py::arg("device") = 0);
+
+  m.def(
+      "plan",
+      [](const std::string& function, const std::string& backend, const std::string& algo,
+         const py::dict& arrays, const py::dict& parameters) {
+        return find_function(function).plan(
+            Request(function, parse_backend(backend), algo, arrays, parameters));
+      },
+      py::arg("function"), py::arg("backend"), py::arg("algo"), py::arg("arrays"),
+      py::arg("parameters"));
+  m.def(
+      "candidates",
+      [](const std::string& function, const std::string& backend, const py::dict& arrays,
+         const py::dict& parameters) {
+        py::list result;
+        for (const Candidate& candidate : find_function(function).candidates(
+                 Request(function, parse_backend(backend), "auto", arrays, parameters))) {
+          result.append(py::make_tuple(candidate.name, candidate.refusal));
+        }
+        return result;
+      },
+      py::arg("function"), py::arg("backend"), py::arg("arrays"), py::arg("parameters"));
+  m.def("algorithms", &list_algorithms, py::arg("op"));
+  m.def("ops", [] {
+    py::list names;
+    for (const Op& op : ops()) names.append(op.name);
+    return names;
+  });
+  m.def("num_threads", &num_threads);
+  m.def("set_num_threads", &set_num_threads, py::arg("threads"));
+  m.def("simt_set_order", &set_simt_order, py::arg("order"), py::arg("seed") = 0);
+  m.def("simt_executed_kernels", &simt::executed_kernels);
+  m.def("build_info", &build_info);
+  m.def("cuda_devices", &cuda_devices);
+#if defined(CK_WITH_CUDA)
+  m.attr("with_cuda") = true;
+#else
+  m.attr("with_cuda") = false;
+#endif
+}

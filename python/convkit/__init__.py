@@ -1,0 +1,22 @@
+"""Convolution, pooling and Gram kernels for NumPy, CuPy and any array that speaks DLPack."""
+
+from convkit._native import CudaError, num_threads
+from convkit.dispatch import backend, set_backend
+from convkit.ops.conv2d import conv2d, conv2d_input_grad, conv2d_weight_grad
+from convkit.queries import conv2d_algorithms, output_shape
+from convkit.threads import set_num_threads
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CudaError",
+    "backend",
+    "conv2d",
+    "conv2d_algorithms",
+    "conv2d_input_grad",
+    "conv2d_weight_grad",
+    "num_threads",
+    "output_shape",
+    "set_backend",
+    "set_num_threads",
+]

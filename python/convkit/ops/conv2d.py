@@ -1,0 +1,184 @@
+"""2-D convolution and its gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convkit.dispatch import run
+
+
+def conv2d(
+    x: Any,
+    w: Any,
+    bias: Any = None,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    layout: str = "NCHW",
+    activation: str | None = None,
+    residual: Any = None,
+    flip_kernel: bool = False,
+    algo: str = "auto",
+    out: Any = None,
+) -> Any:
+    """2-D cross-correlation of a batch of images with a bank of filters.
+
+    y[n, k, p, q] = activation(bias[k] + residual[n, k, p, q] + sum over c, r, s of
+    w[k, c, r, s] * x[n, c, p*stride - pad + r*dilation, q*stride - pad + s*dilation]); x is zero
+    outside.
+    Each output side is floor((side + pads - dilation*(r - 1) - 1) / stride) + 1.
+
+    Args:
+        x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32 or float64; any strides, any
+            array library.
+        w: (K, C/groups, R, S), or (K, R, S, C/groups) for NHWC. dtype of x.
+        bias: (K,) or None.
+        stride, dilation: int or pair, >= 1.
+        padding: int, pair, ((top, bottom), (left, right)), "valid", "same" (output side is
+            ceil(side/stride),
+            the extra pixel on bottom/right) or "full". Zeros.
+        groups: divides C and K; output group g sees input group g alone. groups=C is depthwise.
+        activation: None, "relu", "tanh" or "sigmoid", applied last.
+        residual: an array like the result, added before the activation, or None.
+        flip_kernel: True turns the filters by 180 degrees: the mathematical convolution.
+        algo: "auto" or a name of `conv2d_algorithms`.
+        out: dense array for the result, of its shape and dtype; must not overlap an input.
+
+    Returns: (N, K, P, Q), or (N, P, Q, K) for NHWC, of x's array type, dtype and device, on x's
+        stream.
+    Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
+        allocated before.
+    Numerics: float32 accumulates in float32, in blocks; same bits on every run, thread count and
+    batch composition.
+    Source: Dumoulin and Visin 2016, arXiv:1603.07285.
+
+    >>> import numpy as np
+    >>> conv2d(np.ones((1, 3, 227, 227), "f4"), np.ones((96, 3, 11, 11), "f4"), stride=4).shape
+    (1, 96, 55, 55)
+    """
+    return run(
+        "conv2d",
+        {"x": x, "w": w, "bias": bias, "residual": residual},
+        {
+            "stride": stride,
+            "padding": padding,
+            "dilation": dilation,
+            "groups": groups,
+            "layout": layout,
+            "activation": activation,
+            "flip_kernel": flip_kernel,
+        },
+        algo=algo,
+        out=out,
+    )
+
+
+def conv2d_input_grad(
+    grad_y: Any,
+    w: Any,
+    x_shape: tuple[int, ...],
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    layout: str = "NCHW",
+    flip_kernel: bool = False,
+    algo: str = "auto",
+    out: Any = None,
+) -> Any:
+    """Gradient of `conv2d` with respect to x (dgrad).
+
+    grad_x[n, c, h, w'] = sum over k, r, s of w[k, c, r, s] * grad_y[n, k, p, q], over the p, q
+    that read that pixel:
+    p*stride - pad + r*dilation = h, and likewise along the width.
+
+    Args:
+        grad_y: (N, K, P, Q), the gradient of conv2d's result before its activation; (N, P, Q, K)
+            for NHWC.
+        w: the filters, as in conv2d.
+        x_shape: the shape of x; grad_y alone does not tell it for a stride above 1.
+        stride, padding, dilation, groups, layout, flip_kernel, algo, out: as in conv2d.
+
+    Returns: an array of shape x_shape, of grad_y's array type, dtype and device.
+    Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
+        allocated before.
+    Numerics: as conv2d.   Source: Dumoulin and Visin 2016, arXiv:1603.07285.
+
+    >>> import numpy as np
+    >>> w = np.array([[[[1, 2], [3, 4]]]], "f4")
+    >>> conv2d_input_grad(w, w, (1, 1, 3, 3))[0, 0].tolist()
+    [[1.0, 4.0, 4.0], [6.0, 20.0, 16.0], [9.0, 24.0, 16.0]]
+    """
+    return run(
+        "conv2d_input_grad",
+        {"grad_y": grad_y, "w": w},
+        {
+            "x_shape": x_shape,
+            "stride": stride,
+            "padding": padding,
+            "dilation": dilation,
+            "groups": groups,
+            "layout": layout,
+            "flip_kernel": flip_kernel,
+        },
+        algo=algo,
+        out=out,
+    )
+
+
+def conv2d_weight_grad(
+    grad_y: Any,
+    x: Any,
+    w_shape: tuple[int, ...],
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    layout: str = "NCHW",
+    flip_kernel: bool = False,
+    algo: str = "auto",
+    out: Any = None,
+) -> Any:
+    """Gradient of `conv2d` with respect to w (wgrad).
+
+    grad_w[k, c, r, s] = sum over n, p, q of grad_y[n, k, p, q] * x[n, c, p*stride - pad +
+    r*dilation, ...].
+
+    Args:
+        grad_y: (N, K, P, Q), the gradient of conv2d's result before its activation; (N, P, Q, K)
+            for NHWC.
+        x: the images, as in conv2d.
+        w_shape: the shape of w.
+        stride, padding, dilation, groups, layout, flip_kernel, algo, out: as in conv2d.
+
+    Returns: an array of shape w_shape, of grad_y's array type, dtype and device. Zeros for an
+        empty batch.
+    Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
+        allocated before.
+    Numerics: as conv2d; same bits at any thread count.   Source: Dumoulin and Visin 2016,
+    arXiv:1603.07285.
+
+    >>> import numpy as np
+    >>> x = np.arange(1, 10, dtype="f4").reshape(1, 1, 3, 3)
+    >>> conv2d_weight_grad(np.array([[[[1, 2], [3, 4]]]], "f4"), x, (1, 1, 2, 2))[0, 0].tolist()
+    [[37.0, 47.0], [67.0, 77.0]]
+    """
+    return run(
+        "conv2d_weight_grad",
+        {"grad_y": grad_y, "x": x},
+        {
+            "w_shape": w_shape,
+            "stride": stride,
+            "padding": padding,
+            "dilation": dilation,
+            "groups": groups,
+            "layout": layout,
+            "flip_kernel": flip_kernel,
+        },
+        algo=algo,
+        out=out,
+    )

@@ -1,0 +1,26 @@
+"""How many threads the cpu backend uses."""
+
+from __future__ import annotations
+
+import operator
+
+from convkit import _native
+
+
+def set_num_threads(threads: int) -> None:
+    """Use up to `threads` threads on the cpu backend; results have the same bits for any number.
+
+    At first it is CONVKIT_NUM_THREADS, else the cores this process may use. Threads start with the
+    first call that
+    needs them.
+
+    Raises: TypeError for no integer, ValueError below 1.
+
+    >>> set_num_threads(2)
+    """
+    if isinstance(threads, bool):
+        raise TypeError(f"set_num_threads: threads is {threads}, must be an int")
+    count = operator.index(threads)
+    if not 1 <= count <= 256:
+        raise ValueError(f"set_num_threads: threads is {count}, must be from 1 to 256")
+    _native.set_num_threads(count)
