@@ -1,0 +1,192 @@
+// The matrix product under every dense cpu kernel: C = A B in the block structure of GotoBLAS and
+// BLIS.
+//
+// A register tile is kTileRows x kTileCols: A gives its elements one by one (broadcast), B and C
+// are vectors along columns. Per step of gemm_k the AVX-512 float tile does 28 fused multiply-adds
+// on 2 vector loads and 14 broadcasts, so both multiply ports stay busy (14 x 32, 28 accumulators
+// of 32 registers); AVX2: 6 x 16, 12 of 16; NEON 12 x 8. Edge tiles run the same code with fewer
+// rows (a template parameter) or one vector instead of two, so no multiply is spent on padding
+// rows, and rows are shared evenly: 64 rows are 5 tiles of 12 or 13, not 4 of 14 and one of 8.
+//
+// Summation tree, the same for every element wherever its tile lies: gemm_k is cut at multiples of
+// kDepthBlock, each block is one chain of multiply_add from zero, and the block sums are added in
+// order. Threads share out tiles of C, never a sum.
+//
+// Operands are functors, so that packing can be the implicit im2col of a convolution:
+//   A: RowTile<T> rows(i, count, k, depth, space)  rows [i, i + count) over gemm_k [k, k + depth).
+//   May point into the
+//      array itself or pack into `space` (kTileRows rows of kPackedRow). Element (i, k) at [i *
+//      stride + k].
+//   B: const T* panels(cols, k, depth, space)      panels of kTileCols columns, each
+//   [depth][kTileCols]; lanes past
+//      the last column may hold anything finite or not, their sums are never stored.
+//   Store: void tile(i, rows, j, cols, sums)       takes finished sums, [rows][kTileCols].
+// Loop order: block of gemm_k, row tile, panel. The row tile (15 KB) stays in L1, the panels of the
+// block in L2, and sums of unfinished blocks in a scratch array of whole tiles, so that C itself is
+// touched once, by the epilogue.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/vec.h"
+
+namespace ck {
+namespace CK_ISA {
+
+#if defined(__AVX512F__)
+constexpr int kTileRows = 14;
+#elif defined(__AVX2__)
+constexpr int kTileRows = 6;
+#elif defined(__aarch64__)
+constexpr int kTileRows = 12;
+#else
+constexpr int kTileRows = 4;
+#endif
+constexpr int kTileVecs = 2;
+constexpr int kDepthBlock = 256;
+
+template <class T>
+constexpr int kTileCols = kTileVecs * kLanes<T>;
+// One cache line longer than the block, else all rows of a packed tile would compete for a quarter
+// of the cache sets.
+template <class T>
+constexpr int kPackedRow = kDepthBlock + 64 / int(sizeof(T));
+
+static CK_INLINE int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
+static CK_INLINE int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
+static CK_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static CK_INLINE int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+struct Span {
+  int64_t begin, end;
+  CK_INLINE int64_t size() const { return end - begin; }
+};
+
+// Part `index` of `parts` nearly equal ones.
+static CK_INLINE Span share_of(Span whole, int64_t index, int64_t parts) {
+  return {whole.begin + whole.size() * index / parts,
+          whole.begin + whole.size() * (index + 1) / parts};
+}
+
+template <class T>
+struct RowTile {
+  const T* at;
+  int64_t stride;
+};
+
+// out = (before or 0) + A tile * B panel. `before` may be `out`.
+template <class T, int kRows, int kVecs>
+static void multiply_tile(int64_t depth, RowTile<T> a, const T* b, const T* before, T* out) {
+  constexpr int kStep = kLanes<T>;
+  Vec<T> sum[kRows][kVecs];
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVecs; ++v) sum[i][v] = Vec<T>::zero();
+  }
+  // Every third row has a pointer of its own: base, base + stride and base + 2 * stride are
+  // addresses without arithmetic, and 14 pointers would not fit the general registers.
+  const int64_t stride = a.stride;
+  const T* base[(kRows + 2) / 3];
+#pragma GCC unroll 8
+  for (int g = 0; g < (kRows + 2) / 3; ++g) base[g] = a.at + 3 * g * stride;
+
+  for (int64_t k = 0; k < depth; ++k) {
+    Vec<T> right[kVecs];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVecs; ++v) right[v] = Vec<T>::load(b + v * kStep);
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+      const Vec<T> left = Vec<T>::broadcast(base[i / 3][(i % 3) * stride]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVecs; ++v) sum[i][v] = multiply_add(left, right[v], sum[i][v]);
+    }
+#pragma GCC unroll 8
+    for (int g = 0; g < (kRows + 2) / 3; ++g) ++base[g];
+    b += kTileCols<T>;
+  }
+
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVecs; ++v) {
+      const int64_t at = i * kTileCols<T> + v * kStep;
+      if (before != nullptr) sum[i][v] = Vec<T>::load(before + at) + sum[i][v];
+      sum[i][v].store(out + at);
+    }
+  }
+}
+
+template <class T>
+using TileFunction = void (*)(int64_t depth, RowTile<T> a, const T* b, const T* before, T* out);
+
+template <class T, int kVecs, int kRows = kTileRows>
+static TileFunction<T> tile_function_of_rows(int rows) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return tile_function_of_rows<T, kVecs, kRows - 1>(rows);
+  }
+  return multiply_tile<T, kRows, kVecs>;
+}
+
+// The code for a tile of `rows` rows and `cols` columns that hold something.
+template <class T>
+static TileFunction<T> tile_function(int rows, int64_t cols) {
+  return cols <= kLanes<T> ? tile_function_of_rows<T, 1>(rows) : tile_function_of_rows<T, 2>(rows);
+}
+
+// Memory of one worker for block tiles of at most `rows` x `cols`; every part is a multiple of 64
+// bytes.
+template <class T>
+struct GemmScratch {
+  T* row_tile;  // kTileRows x kPackedRow
+  T* tile;      // kTileRows x kTileCols
+  T* panels;    // kDepthBlock x cols, rounded up to whole panels
+  T* sums;      // rows x cols, likewise
+
+  template <class Arena>
+  static GemmScratch take(Arena& arena, int64_t rows, int64_t cols) {
+    const int64_t padded = round_up(cols, kTileCols<T>);
+    GemmScratch s;
+    s.row_tile = arena.template take<T>(kTileRows * kPackedRow<T>);
+    s.tile = arena.template take<T>(kTileRows * kTileCols<T>);
+    s.panels = arena.template take<T>(kDepthBlock * padded);
+    s.sums = arena.template take<T>(rows * padded);
+    return s;
+  }
+};
+
+// One block tile of C: rows x cols over all of `depth`, handed to `store` tile by tile. An empty
+// depth stores zeros.
+template <class T, class A, class B, class Store>
+static void gemm_block(Span rows, Span cols, Span depth, const A& a, const B& b, const Store& store,
+                       const GemmScratch<T>& scratch) {
+  const int64_t panels = ceil_div(cols.size(), kTileCols<T>);
+  const int64_t row_tiles = ceil_div(rows.size(), kTileRows);
+  int64_t k = depth.begin;
+  do {
+    const int64_t end = min_of(depth.end, (k / kDepthBlock + 1) * kDepthBlock);
+    const int64_t length = end - k;
+    const bool first = k == depth.begin, last = end == depth.end;
+    const T* right = length > 0 ? b.panels(cols, k, length, scratch.panels) : scratch.panels;
+    for (int64_t t = 0; t < row_tiles; ++t) {
+      const Span span = share_of(rows, t, row_tiles);
+      const int count = int(span.size());
+      const RowTile<T> left = length > 0 ? a.rows(span.begin, count, k, length, scratch.row_tile)
+                                         : RowTile<T>{scratch.row_tile, 0};
+      const TileFunction<T> whole = tile_function<T>(count, kTileCols<T>);
+      T* sums = scratch.sums + (span.begin - rows.begin) * panels * kTileCols<T>;
+      for (int64_t p = 0; p < panels; ++p, sums += count * kTileCols<T>) {
+        const int64_t j = cols.begin + p * kTileCols<T>;
+        const int64_t width = min_of(cols.end - j, kTileCols<T>);
+        const TileFunction<T> multiply = width > kLanes<T> ? whole : tile_function<T>(count, width);
+        T* out = last ? scratch.tile : sums;
+        multiply(length, left, right + p * length * kTileCols<T>, first ? nullptr : sums, out);
+        if (last) store.tile(span.begin, count, j, int(width), out);
+      }
+    }
+    k = end;
+  } while (k < depth.end);
+}
+
+}  // namespace CK_ISA
+}  // namespace ck
