@@ -1,0 +1,70 @@
+// What happens to a finished sum: bias, residual, activation, store. And how partial sums become
+// whole.
+#pragma once
+
+#include "gpu/activation.cuh"
+
+namespace ck {
+namespace CK_GPU {
+
+template <class T>
+struct Output {
+  T* data;
+  const T* bias;      // null if there is none
+  const T* residual;  // laid out like data; null if there is none
+  Activation activation;
+  bool vectorized;  // each group of 16 bytes lies together and aligned
+};
+
+template <class T>
+static __device__ __forceinline__ T finish(const Output<T>& output, T total, int64_t offset,
+                                           int64_t channel) {
+  if (output.bias) total += output.bias[channel];
+  if (output.residual) total += output.residual[offset];
+  return activate(total, output.activation);
+}
+
+// channel_step: 1 if the neighbours of a pack are channels, 0 if they are pixels of one channel.
+template <class T, int kCount>
+static __device__ __forceinline__ void finish_pack(const Output<T>& output, Pack<T, kCount> total,
+                                                   int64_t offset, int64_t channel,
+                                                   int channel_step) {
+  if (output.bias) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) total.value[i] += output.bias[channel + i * channel_step];
+  }
+  if (output.residual) {
+    const Pack<T, kCount> residual = load_pack<T, kCount>(output.residual + offset);
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) total.value[i] += residual.value[i];
+  }
+  if (output.activation != Activation::kNone) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) total.value[i] = activate(total.value[i], output.activation);
+  }
+  store_pack<T, kCount>(output.data + offset, total);
+}
+
+constexpr int kAddThreads = 256;
+
+// out = sum of the partials in order, each `size` long; with `resume` the sum starts from what out
+// holds, so that a reduction cut into several launches adds in the same order as an uncut one.
+template <class T>
+__global__ void __launch_bounds__(kAddThreads)
+    add_partials(T* out, const T* partials, int64_t size, int count, bool resume) {
+  const int64_t i = int64_t(blockIdx.x) * kAddThreads + threadIdx.x;
+  if (i >= size) return;
+  T total = resume ? out[i] : partials[i];
+  for (int j = resume ? 0 : 1; j < count; ++j) total += partials[j * size + i];
+  out[i] = total;
+}
+
+template <class T>
+static void launch_add_partials(const char* name, void* stream, T* out, const T* partials,
+                                int64_t size, int count, bool resume) {
+  launch<add_partials<T>>(name, dim3(unsigned(ceil_div(size, kAddThreads))), dim3(kAddThreads), 0,
+                          stream, out, partials, size, count, resume);
+}
+
+}  // namespace CK_GPU
+}  // namespace ck
