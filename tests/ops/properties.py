@@ -109,6 +109,32 @@ class Properties:
                 outputs = case.outputs(data)
             case.check(outputs, expected)
 
+    @over(
+        share=lambda backend, dtype, layout: 0.0 if dtype == "float32" else 0.5,
+        keep=lambda problem, direction: direction != "fprop" and problem.n > 0,
+    )
+    def test_gradients_agree_with_differences(self, case: Case) -> None:
+        problem = plain(case.problem)
+        backward = dataclasses.replace(case, problem=problem)
+        forward = dataclasses.replace(backward, direction="fprop", algo="auto")
+        data = {name: array.copy() for name, array in forward.data().items()}
+        outputs = forward.outputs(data)
+        rng = np.random.default_rng(3)
+        data["grad_y"] = rng.standard_normal(outputs[0].shape)
+        if len(outputs) == 2:
+            data["indices"] = outputs[1]
+        (grad,) = backward.outputs(data)
+        name, step = "w" if case.direction == "wgrad" else "x", 1e-5
+        for _ in range(3):
+            move = rng.standard_normal(data[name].shape)
+            above, below = (
+                forward.outputs({**data, name: data[name] + sign * step * move})[0]
+                for sign in (1, -1)
+            )
+            difference = data["grad_y"] * (above - below) / (2 * step)
+            scale = np.abs(grad * move).sum() + np.abs(difference).sum()
+            assert abs((grad * move).sum() - difference.sum()) < 1e-7 * scale, case.reproducer()
+
     @over(share=mostly_plain(cpu=0.3, simt=0.1, plain_simt=0.3), refused=True)
     def test_refuses_with_a_reason_and_names_who_can(self, case: Case) -> None:
         outcome = testing.run_case(
@@ -137,6 +163,13 @@ def guard(shape: tuple[int, ...], dtype: Any) -> tuple[np.ndarray, np.ndarray]:
     view = memory[GUARD : GUARD + nbytes].view(dtype).reshape(shape)
     view[...] = -12345 if np.issubdtype(dtype, np.integer) else np.nan
     return memory, view
+
+
+def plain(problem: Problem) -> Problem:
+    """The problem without its epilogue, which belongs to fprop alone."""
+    if not isinstance(problem, testing.Conv2d):
+        return problem
+    return dataclasses.replace(problem, bias=False, residual=False, activation=None)
 
 
 def seen_array(problem: Problem, direction: str) -> str:

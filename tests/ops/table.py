@@ -135,25 +135,39 @@ def mostly_plain(cpu: float, simt: float, plain_simt: float = 1.0) -> Callable[.
     return share
 
 
+def check_every_algorithm(
+    problem: Problem, direction: str, backend: str, dtype: str, seed: int
+) -> None:
+    """All algorithms that take a problem: within the bound on real numbers, exact on whole ones."""
+    for algo, reason in testing.candidates(problem, direction, backend, dtype).items():
+        if reason is not None:
+            continue
+        case = Case(problem, direction, algo, backend, dtype, bounds(problem.op, backend)[algo])
+        case.check(case.outputs(case.data("normal", seed)), case.expected("normal", seed))
+        if testing.exact_on_whole(problem, direction):
+            outputs = case.outputs(case.data("whole", seed))
+            for output, expected in zip(outputs, case.expected("whole", seed), strict=True):
+                assert np.array_equal(output, expected.exact), case.reproducer("whole", seed)
+
+
 def has_device() -> bool:
     return bool(_native.with_cuda and _native.cuda_devices())
 
 
 def every_way(op: str, direction: str) -> list[Any]:
-    """(backend, algorithm) pairs that have a direction, with auto and the reference."""
+    """(backend, algorithm) pairs that have a direction, with auto and the reference, as params."""
     ways = [("reference", "auto")]
     for backend in HOST_BACKENDS:
         rows = testing.algorithms(op, backend)
         if rows:
             ways.append((backend, "auto"))
         ways += [(backend, row["name"]) for row in rows if direction in row["directions"]]
-    return [pytest.param(*way, id="-".join(way)) for way in ways]
+    return [pytest.param(way, id="-".join(way)) for way in ways]
 
 
-def accepted(
-    call: Callable[..., Any], *arrays: Any, backend: str, algo: str, **options: Any
-) -> Any:
-    """call(...) on a backend by an algorithm, or a skip with the algorithm's reason."""
+def accepted(call: Callable[..., Any], way: tuple[str, str], *arrays: Any, **options: Any) -> Any:
+    """call(...) the (backend, algorithm) way, or a skip with the algorithm's reason."""
+    backend, algo = way
     with testing.use_backend(backend):
         try:
             return call(*arrays, algo=algo, **options)

@@ -7,6 +7,7 @@ namespace ck {
 CK_DECLARE_CPU_KERNEL(Conv2dKernel, conv2d_implicit_gemm)
 CK_DECLARE_CPU_KERNEL(Conv2dKernel, conv2d_direct)
 
+CK_DECLARE_GPU_KERNEL(Conv2dKernel, conv2d_1x1)
 CK_DECLARE_GPU_KERNEL(Conv2dKernel, conv2d_implicit_gemm)
 
 namespace {
@@ -14,6 +15,7 @@ namespace {
 const Conv2dRow kRows[] = {
     {"implicit_gemm", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_implicit_gemm)},
     {"direct", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_direct)},
+    CK_GPU_ROWS("1x1", kAllDirections, 8.0, conv2d_1x1),
     CK_GPU_ROWS("implicit_gemm", kAllDirections, 8.0, conv2d_implicit_gemm),
 };
 

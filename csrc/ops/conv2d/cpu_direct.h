@@ -11,13 +11,52 @@
 
 #include <cstdint>
 
-#include "core/parallel.h"
+#include "cpu/epilogue.h"
+#include "cpu/tasks.h"
 #include "cpu/vec.h"
 #include "ops/conv2d/problem.h"
 
 namespace ck {
 namespace CK_ISA {
 namespace direct {
+
+// Even and odd elements of a line, and back.
+template <class T>
+struct Pair {
+  Vec<T> even, odd;
+};
+
+#define CK_SHUFFLE(...) \
+  Vec<T> { __builtin_shufflevector(a.raw, b.raw, __VA_ARGS__) }
+template <class T>
+static CK_INLINE Pair<T> split_pairs(Vec<T> a, Vec<T> b) {
+  if constexpr (kLanes<T> == 2) {
+    return {CK_SHUFFLE(0, 2), CK_SHUFFLE(1, 3)};
+  } else if constexpr (kLanes<T> == 4) {
+    return {CK_SHUFFLE(0, 2, 4, 6), CK_SHUFFLE(1, 3, 5, 7)};
+  } else if constexpr (kLanes<T> == 8) {
+    return {CK_SHUFFLE(0, 2, 4, 6, 8, 10, 12, 14), CK_SHUFFLE(1, 3, 5, 7, 9, 11, 13, 15)};
+  } else {
+    return {CK_SHUFFLE(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30),
+            CK_SHUFFLE(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)};
+  }
+}
+
+// a0 b0 a1 b1 ...: the first vector in `even`, the second in `odd`.
+template <class T>
+static CK_INLINE Pair<T> join_pairs(Vec<T> a, Vec<T> b) {
+  if constexpr (kLanes<T> == 2) {
+    return {CK_SHUFFLE(0, 2), CK_SHUFFLE(1, 3)};
+  } else if constexpr (kLanes<T> == 4) {
+    return {CK_SHUFFLE(0, 4, 1, 5), CK_SHUFFLE(2, 6, 3, 7)};
+  } else if constexpr (kLanes<T> == 8) {
+    return {CK_SHUFFLE(0, 8, 1, 9, 2, 10, 3, 11), CK_SHUFFLE(4, 12, 5, 13, 6, 14, 7, 15)};
+  } else {
+    return {CK_SHUFFLE(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
+            CK_SHUFFLE(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)};
+  }
+}
+#undef CK_SHUFFLE
 
 // Longest run of terms that one accumulator takes; sums of runs are added in order.
 constexpr int64_t kBlockTerms = 256;
@@ -29,27 +68,6 @@ static inline int64_t clamp(int64_t value, int64_t low, int64_t high) {
 }
 static inline int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b > 0); }  // b > 0
 static inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-
-template <class Body>
-static void parallel(int64_t count, int threads, const Body& body) {
-  parallel_for(
-      count, threads,
-      [](void* context, int64_t index) { (*static_cast<const Body*>(context))(index); },
-      const_cast<void*>(static_cast<const void*>(&body)));
-}
-
-// Hands out aligned pieces of the workspace; with a null base it only counts the bytes.
-struct Arena {
-  char* base;
-  int64_t used;
-
-  template <class T>
-  T* take(int64_t count) {
-    T* piece = base ? reinterpret_cast<T*>(base + used) : nullptr;
-    used += round_up(count * int64_t(sizeof(T)), 64);
-    return piece;
-  }
-};
 
 // One class of outputs along one axis: outputs first, first + stride, ... (count of them); tap j of
 // output number i reads source i * step + offset + j * offset_step with the filter's tap
@@ -128,32 +146,57 @@ static inline int64_t position_of(const Window& window, const Axis& axis, int64_
   return (start + output) * axis.step + axis.offset + tap * axis.offset_step;
 }
 
+// Lanes of elements [at, at + kLanes) of a line of `extent` elements that lie inside it.
+template <class T>
+static CK_INLINE uint32_t lanes_inside(int64_t at, int64_t extent) {
+  constexpr int64_t W = kLanes<T>;
+  return first_lanes(clamp(extent - at, 0, W)) & ~first_lanes(clamp(-at, 0, W));
+}
+
+// Elements [at, at + kLanes) of a line, zeros outside of it.
+template <class T>
+static CK_INLINE Vec<T> load_inside(const T* line, int64_t at, int64_t extent) {
+  if (at >= 0 && at + kLanes<T> <= extent) return Vec<T>::load(line + at);
+  return Vec<T>::load_masked(line + at, lanes_inside<T>(at, extent));
+}
+
 // Copies one line of the source, zeros outside of it, so that position low + f + i * step lands in
-// to[f * pitch + i], for the first `phases` values of f.
+// to[f * pitch + i], for the first `phases` values of f. `pitch` is a multiple of kLanes.
 template <class T>
 static void copy_line(T* to, int64_t pitch, int64_t step, int64_t phases, const T* from,
                       int64_t from_stride, int64_t extent, int64_t low) {
-  for (int64_t f = 0; f < phases; ++f, to += pitch) {
-    int64_t start = low + f, begin = pitch, end = pitch;
-    if (from) {
-      begin = start >= 0 ? 0 : smaller(ceil_div(-start, step), pitch);
-      end = start >= extent ? begin : clamp(ceil_div(extent - start, step), begin, pitch);
-    }
-    for (int64_t i = 0; i < begin; ++i) to[i] = 0;
-    int64_t stride = step * from_stride, count = end - begin;
-    const T* source = count > 0 ? from + (start + begin * step) * from_stride : nullptr;
-    T* line = to + begin;
-    if (count <= 0) {
-      // all padding
-    } else if (stride == 1) {
-      __builtin_memcpy(line, source, size_t(count) * sizeof(T));
-    } else if (stride == 2) {
-      for (int64_t i = 0; i < count; ++i) line[i] = source[2 * i];
-    } else {
-      for (int64_t i = 0; i < count; ++i) line[i] = source[i * stride];
-    }
-    for (int64_t i = larger(begin, end); i < pitch; ++i) to[i] = 0;
+  constexpr int64_t W = kLanes<T>;
+  if (from == nullptr) {
+    for (int64_t i = 0; i < phases * pitch; i += W) Vec<T>::zero().store(to + i);
+    return;
   }
+  if (step == 1 && from_stride == 1) {
+    for (int64_t i = 0; i < pitch; i += W) load_inside(from, low + i, extent).store(to + i);
+    return;
+  }
+  if (step == 2 && from_stride == 1) {
+    for (int64_t i = 0; i < pitch; i += W) {
+      Pair<T> pair = split_pairs(load_inside(from, low + 2 * i, extent),
+                                 load_inside(from, low + 2 * i + W, extent));
+      pair.even.store(to + i);
+      if (phases == 2) pair.odd.store(to + pitch + i);
+    }
+    return;
+  }
+  for (int64_t f = 0; f < phases; ++f, to += pitch) {
+    int64_t start = low + f;
+    int64_t begin = start >= 0 ? 0 : smaller(ceil_div(-start, step), pitch);
+    int64_t end = start >= extent ? begin : clamp(ceil_div(extent - start, step), begin, pitch);
+    for (int64_t i = 0; i < begin; ++i) to[i] = 0;
+    for (int64_t i = begin; i < end; ++i) to[i] = from[(start + i * step) * from_stride];
+    for (int64_t i = end; i < pitch; ++i) to[i] = 0;
+  }
+}
+
+template <class T>
+static Epilogue<T> epilogue_of(const Conv2dProblem& p, const Conv2dArrays& arrays) {
+  return {p.has_bias ? static_cast<const T*>(arrays.bias) : nullptr,
+          p.has_residual ? static_cast<const T*>(arrays.residual) : nullptr, p.activation};
 }
 
 int64_t gather_workspace_bytes(const Conv2dProblem&, Direction, int threads);

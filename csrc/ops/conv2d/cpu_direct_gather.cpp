@@ -17,6 +17,7 @@ constexpr int64_t kTileColumns = 2048;
 constexpr int64_t kNearBytes = 32 << 10;  // a strip this large stays in the first cache,
 constexpr int64_t kFarBytes = 256 << 10;  // and this large in the second
 constexpr int64_t kFewRows = 4;
+constexpr int64_t kFewWeights = 1 << 14;  // packed by one thread
 
 template <class T>
 struct Gather {
@@ -33,10 +34,11 @@ struct Gather {
   int64_t low, pitch, phases, line, plane;                 // of a packed strip, in elements
   int64_t strip_rows, strips, tile_cols, tiles, part_filters, parts;
   bool staged;  // sums go through a buffer, to be spread over the output
-  int64_t stage_pitch, slot_elems, tasks, items;
+  int64_t stage_pitch, slot_elems, workers, items;
   T *packed, *slots;
   const T *source, *weights;
   T* out;
+  Epilogue<T> epilogue;
 };
 
 template <class T>
@@ -122,7 +124,7 @@ Gather<T> plan(const Conv2dProblem& p, Direction direction, int threads, Arena& 
   g.part_filters = round_up(ceil_div(g.dst_channels, g.parts), kMaxFilters);
   g.parts = ceil_div(g.dst_channels, g.part_filters);
   g.items = per_strip * g.strips * g.parts;
-  g.tasks = threads <= 1 ? 1 : smaller(g.items, 4 * int64_t(threads));
+  g.workers = larger(threads, 1);
 
   g.plane = strip_slots(g, row_rule, rows) * g.line;
   g.staged = !nchw || g.col_classes > 1 || (dgrad && p.stride_w > 1);
@@ -131,8 +133,8 @@ Gather<T> plan(const Conv2dProblem& p, Direction direction, int threads, Arena& 
   if (g.staged) g.slot_elems += rows * kMaxFilters * g.col_classes * g.stage_pitch;
   g.slot_elems = round_up(g.slot_elems, 64 / int64_t(sizeof(T)));
   g.packed = arena.take<T>(g.groups * g.w_group);
-  g.slots = arena.take<T>(g.tasks * g.slot_elems);
-  if (!arena.base) return g;
+  g.slots = arena.take<T>(g.workers * g.slot_elems);
+  if (g.rows == nullptr) return g;
 
   int64_t before = 0;
   for (int64_t a = 0; a < g.row_classes; ++a) {
@@ -190,37 +192,41 @@ void pack_weights(const Gather<T>& g, int64_t group, int64_t first_filter, int64
 // Spreads staged sums [row][filter][class][column] over the output.
 template <class T>
 void spread_stage(const Gather<T>& g, const T* stage, T* out, const Axis& row, int64_t rows,
-                  int64_t filters, int64_t first_col, int64_t cols) {
+                  int64_t filter, int64_t filters, int64_t first_col, int64_t cols) {
+  constexpr int64_t W = kLanes<T>;
   for (int64_t i = 0; i < rows; ++i) {
     for (int64_t k = 0; k < filters; ++k) {
+      const T* from = stage + (i * kMaxFilters + k) * g.col_classes * g.stage_pitch;
+      T* to = out + i * row.stride * g.dst.row + k * g.dst.channel;
+      if (g.col_classes == 2 && g.dst.col == 1) {  // dgrad of stride 2
+        int64_t count = smaller(2 * cols, g.cols[0].count + g.cols[1].count - 2 * first_col);
+        for (int64_t j = 0; j < count; j += 2 * W) {
+          const T* pair = from + j / 2;
+          Pair<T> joined = join_pairs(Vec<T>::load(pair), Vec<T>::load(pair + g.stage_pitch));
+          joined.even.store_first(to + j, count - j);
+          if (count - j > W) joined.odd.store_first(to + j + W, count - j - W);
+        }
+        continue;
+      }
       for (int64_t b = 0; b < g.col_classes; ++b) {
         const Axis& col = g.cols[b];
         int64_t count = smaller(cols, col.count - first_col), step = col.stride * g.dst.col;
-        const T* from = stage + ((i * kMaxFilters + k) * g.col_classes + b) * g.stage_pitch;
-        T* to = out + i * row.stride * g.dst.row + k * g.dst.channel + col.first * g.dst.col;
-        for (int64_t j = 0; j < count; ++j) to[j * step] = from[j];
+        const T* sums = from + b * g.stage_pitch;
+        T* line = to + col.first * g.dst.col;
+        if (g.epilogue.empty()) {
+          for (int64_t j = 0; j < count; ++j) line[j * step] = sums[j];
+        } else {
+          for (int64_t j = 0; j < count; ++j) {
+            line[j * step] = g.epilogue.apply(sums[j], filter + k, line + j * step - g.out);
+          }
+        }
       }
     }
   }
 }
 
 template <class T>
-T activated(T value, Activation activation) {
-  switch (activation) {
-    case Activation::kRelu:
-      return value < 0 ? T(0) : value;
-    case Activation::kTanh:
-      return T(__builtin_tanh(double(value)));
-    case Activation::kSigmoid:
-      return T(1 / (1 + __builtin_exp(-double(value))));
-    default:
-      return value;
-  }
-}
-
-template <class T>
-void run_item(const Gather<T>& g, int64_t item, T* slot, const Conv2dProblem& p,
-              const Conv2dArrays& arrays, bool epilogue) {
+void run_item(const Gather<T>& g, int64_t item, T* slot) {
   constexpr int W = kLanes<T>;
   int64_t part = item % g.parts;
   item /= g.parts;
@@ -292,22 +298,19 @@ void run_item(const Gather<T>& g, int64_t item, T* slot, const Conv2dProblem& p,
         }
         block_kernel<T>(int(filters), vectors)(taps, x_at, w, y_at, to_channel, lanes);
         left -= vectors;
-      }
-    }
-    if (g.staged) spread_stage(g, stage, out, row, rows, filters, first_col, cols);
-    if (epilogue) {
-      for (int64_t i = 0; i < rows; ++i) {
-        for (int64_t f = 0; f < filters; ++f) {
-          int64_t at = out - g.out + i * g.dst.row + f * g.dst.channel;
-          for (int64_t j = 0; j < cols; ++j) {
-            T value = g.out[at + j * g.dst.col];
-            if (p.has_bias) value += static_cast<const T*>(arrays.bias)[channel + f];
-            if (p.has_residual) value += static_cast<const T*>(arrays.residual)[at + j * g.dst.col];
-            g.out[at + j * g.dst.col] = activated(value, p.activation);
+        if (g.staged || g.epilogue.empty()) continue;
+        for (int v = 0; v < vectors; ++v) {
+          for (int f = 0; f < filters; ++f) {
+            T* at = y_at[v] + f * to_channel;
+            Vec<T> sum = Vec<T>::load_masked(at, first_lanes(lanes[v]));
+            sum =
+                g.epilogue.apply_along_pixels(sum, channel + f, at - g.out, first_lanes(lanes[v]));
+            sum.store_first(at, lanes[v]);
           }
         }
       }
     }
+    if (g.staged) spread_stage(g, stage, out, row, rows, channel, filters, first_col, cols);
   }
 }
 
@@ -315,35 +318,32 @@ template <class T>
 void run_typed(const Conv2dProblem& p, Direction direction, const Conv2dArrays& arrays,
                const Execution& execution) {
   bool dgrad = direction == Direction::kDgrad;
-  Arena arena = {static_cast<char*>(execution.workspace), 0};
+  Arena arena(execution.workspace);
   Gather<T> g = plan<T>(p, direction, execution.threads, arena);
   g.source = static_cast<const T*>(dgrad ? arrays.y : arrays.x);
   g.weights = static_cast<const T*>(arrays.w);
   g.out = static_cast<T*>(arrays.out);
-  bool epilogue = !dgrad && (p.has_bias || p.has_residual || p.activation != Activation::kNone);
-  int64_t packs = g.groups * g.parts;
-  parallel(packs, g.groups * g.w_group < 1 << 14 ? 1 : execution.threads, [&](int64_t pack) {
-    int64_t first = pack % g.parts * g.part_filters;
-    pack_weights(g, pack / g.parts, first, smaller(first + g.part_filters, g.dst_channels));
+  if (!dgrad) g.epilogue = epilogue_of<T>(p, arrays);
+  int pack_threads = g.groups * g.w_group < kFewWeights ? 1 : execution.threads;
+  run_tasks(g.groups * g.parts, pack_threads, [&](int64_t task, int64_t) {
+    int64_t first = task % g.parts * g.part_filters;
+    pack_weights(g, task / g.parts, first, smaller(first + g.part_filters, g.dst_channels));
   });
-  parallel(g.tasks, execution.threads, [&](int64_t task) {
-    int64_t end = g.items * (task + 1) / g.tasks;
-    for (int64_t item = g.items * task / g.tasks; item < end; ++item) {
-      run_item(g, item, g.slots + task * g.slot_elems, p, arrays, epilogue);
-    }
+  run_tasks(g.items, execution.threads, [&](int64_t item, int64_t worker) {
+    run_item(g, item, g.slots + worker * g.slot_elems);
   });
 }
 
 }  // namespace
 
 int64_t gather_workspace_bytes(const Conv2dProblem& p, Direction direction, int threads) {
-  Arena arena = {nullptr, 0};
+  Arena arena(nullptr);
   if (p.dtype == DType::kFloat32) {
     plan<float>(p, direction, threads, arena);
   } else {
     plan<double>(p, direction, threads, arena);
   }
-  return arena.used;
+  return arena.used_bytes();
 }
 
 void run_gather(const Conv2dProblem& p, Direction direction, const Conv2dArrays& arrays,

@@ -123,14 +123,14 @@ template <class T>
 struct Wgrad {
   Axis row, col;
   Strides x, y;
-  int64_t vectors;                                        // per row of a tile
-  int64_t tile_cols, tiles, block_rows, strips;           // a block: block_images images of
-  int64_t block_images, image_blocks;                     // block_rows rows of tile_cols columns
-  int64_t blocks, batch_blocks, batches;                  // batch_blocks blocks make a batch
-  int64_t taps;                                           // of one filter: c_per_group * r * s
-  int64_t pitch, phases, line, plane, image_planes;       // of the copy of x
-  int64_t chunk_channels, y_pitch;                        // channels that are copied at a time
-  int64_t part_filters, parts, units, slot_elems, tasks;  // a unit: some filters of a group
+  int64_t vectors;                                          // per row of a tile
+  int64_t tile_cols, tiles, block_rows, strips;             // a block: block_images images of
+  int64_t block_images, image_blocks;                       // block_rows rows of tile_cols columns
+  int64_t blocks, batch_blocks, batches;                    // batch_blocks blocks make a batch
+  int64_t taps;                                             // of one filter: c_per_group * r * s
+  int64_t pitch, phases, line, plane, image_planes;         // of the copy of x
+  int64_t chunk_channels, y_pitch;                          // channels that are copied at a time
+  int64_t part_filters, parts, units, slot_elems, workers;  // a unit: some filters of a group
   bool split_batches;
   T *slots, *partials;
   int64_t* offset;  // of the taps of one chunk of channels
@@ -181,12 +181,11 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   g.slot_elems = g.block_images * (g.image_planes + kMaxFilters * g.block_rows * g.y_pitch) +
                  g.part_filters * g.taps;
   g.slot_elems = round_up(g.slot_elems, 64 / int64_t(sizeof(T)));
-  int64_t work = g.split_batches ? g.units * g.batches : g.units;
-  g.tasks = threads <= 1 ? 1 : smaller(work, 4 * int64_t(threads));
+  g.workers = larger(threads, 1);
   g.offset = arena.take<int64_t>(g.chunk_channels * p.r * p.s);
-  g.slots = arena.take<T>(g.tasks * g.slot_elems);
+  g.slots = arena.take<T>(g.workers * g.slot_elems);
   g.partials = arena.take<T>(weights * (g.split_batches ? g.batches : 1));
-  if (!arena.base) return g;
+  if (g.offset == nullptr) return g;
 
   Window window = window_of(g.row, g.block_rows);
   int64_t* offset = g.offset;
@@ -297,38 +296,35 @@ void write_weights(const Wgrad<T>& g, const Conv2dProblem& p, int64_t k, const T
 
 template <class T>
 void run_typed(const Conv2dProblem& p, const Conv2dArrays& arrays, const Execution& execution) {
-  Arena arena = {static_cast<char*>(execution.workspace), 0};
+  Arena arena(execution.workspace);
   Wgrad<T> g = plan<T>(p, execution.threads, arena);
   const T *x = static_cast<const T*>(arrays.x), *y = static_cast<const T*>(arrays.y);
   T* out = static_cast<T*>(arrays.out);
   int64_t weights = p.k * g.taps;
   int64_t work = g.split_batches ? g.units * g.batches : g.units;
 
-  parallel(g.tasks, execution.threads, [&](int64_t task) {
-    T* slot = g.slots + task * g.slot_elems;
+  run_tasks(work, execution.threads, [&](int64_t item, int64_t worker) {
+    T* slot = g.slots + worker * g.slot_elems;
     T* sums = slot + g.slot_elems - g.part_filters * g.taps;
-    int64_t end = work * (task + 1) / g.tasks;
-    for (int64_t item = work * task / g.tasks; item < end; ++item) {
-      int64_t unit = item % g.units, group = unit / g.parts;
-      int64_t k_begin = unit % g.parts * g.part_filters;
-      int64_t k_end = smaller(k_begin + g.part_filters, p.k_per_group);
-      int64_t count = (k_end - k_begin) * g.taps;
-      T* total = g.partials + (group * p.k_per_group + k_begin) * g.taps;
-      int64_t batch = 0, batch_end = g.batches;
-      if (g.split_batches) {
-        batch = item / g.units;
-        batch_end = batch + 1;
-        total += batch * weights;
+    int64_t unit = item % g.units, group = unit / g.parts;
+    int64_t k_begin = unit % g.parts * g.part_filters;
+    int64_t k_end = smaller(k_begin + g.part_filters, p.k_per_group);
+    int64_t count = (k_end - k_begin) * g.taps;
+    T* total = g.partials + (group * p.k_per_group + k_begin) * g.taps;
+    int64_t batch = 0, batch_end = g.batches;
+    if (g.split_batches) {
+      batch = item / g.units;
+      batch_end = batch + 1;
+      total += batch * weights;
+    }
+    for (int64_t i = 0; i < count; ++i) total[i] = 0;
+    for (; batch < batch_end; ++batch) {
+      for (int64_t i = 0; i < count; ++i) sums[i] = 0;
+      int64_t last = smaller((batch + 1) * g.batch_blocks, g.blocks);
+      for (int64_t block = batch * g.batch_blocks; block < last; ++block) {
+        add_block(g, p, x, y, group, k_begin, k_end, block, slot, sums);
       }
-      for (int64_t i = 0; i < count; ++i) total[i] = 0;
-      for (; batch < batch_end; ++batch) {
-        for (int64_t i = 0; i < count; ++i) sums[i] = 0;
-        int64_t last = smaller((batch + 1) * g.batch_blocks, g.blocks);
-        for (int64_t block = batch * g.batch_blocks; block < last; ++block) {
-          add_block(g, p, x, y, group, k_begin, k_end, block, slot, sums);
-        }
-        for (int64_t i = 0; i < count; ++i) total[i] += sums[i];
-      }
+      for (int64_t i = 0; i < count; ++i) total[i] += sums[i];
     }
   });
   if (g.split_batches) {
@@ -342,13 +338,13 @@ void run_typed(const Conv2dProblem& p, const Conv2dArrays& arrays, const Executi
 }  // namespace
 
 int64_t wgrad_workspace_bytes(const Conv2dProblem& p, int threads) {
-  Arena arena = {nullptr, 0};
+  Arena arena(nullptr);
   if (p.dtype == DType::kFloat32) {
     plan<float>(p, threads, arena);
   } else {
     plan<double>(p, threads, arena);
   }
-  return arena.used;
+  return arena.used_bytes();
 }
 
 void run_wgrad(const Conv2dProblem& p, const Conv2dArrays& arrays, const Execution& execution) {
