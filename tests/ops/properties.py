@@ -16,7 +16,7 @@ from .table import Case, mostly_plain
 
 GUARD = 96  # bytes on either side of a guarded array
 PATTERN = 0xA5
-LARGEST_LAYER = 500_000_000  # operations; the reference runs them in float64 twice
+LARGEST_LAYER = 400_000_000  # operations; the reference runs them in float64 twice
 
 
 def over(**selection: Any) -> Callable[[Any], Any]:
@@ -141,9 +141,11 @@ class Properties:
                 forward.outputs({**data, name: data[name] + sign * step * move})[0]
                 for sign in (1, -1)
             )
-            difference = data["grad_y"] * (above - below) / (2 * step)
+            change = np.zeros_like(above)
+            np.subtract(above, below, out=change, where=above != below)  # -inf stays as it is
+            difference = data["grad_y"] * change / (2 * step)
             scale = np.abs(grad * move).sum() + np.abs(difference).sum()
-            assert abs((grad * move).sum() - difference.sum()) < 1e-7 * scale, case.reproducer()
+            assert abs((grad * move).sum() - difference.sum()) <= 1e-7 * scale, case.reproducer()
 
     @over(share=mostly_plain(cpu=0.3, simt=0.1, plain_simt=0.3), refused=True)
     def test_refuses_with_a_reason_and_names_who_can(self, case: Case) -> None:
