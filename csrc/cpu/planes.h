@@ -149,22 +149,39 @@ class TapTable {
     }
   }
 
-  // One row of the column matrix: vector v goes to to + v / per_panel * panel_stride + v %
-  // per_panel * kLanes.
-  template <int kPerPanel>
-  CK_INLINE void gather(const T* channel, int64_t tap, T* to, int64_t panel_stride) const {
+  // Vector v of `count` channels under one tap. Rows of the column matrix that differ by a channel
+  // are to_stride apart.
+  CK_INLINE void gather(const T* channel, int64_t count, int64_t tap, int64_t v, T* to,
+                        int64_t to_stride) const {
     int64_t n = tap - first_tap_;
     if (n < 0) n += taps();
-    const int32_t* start = run_start_ + n * vectors_;
-    for (int64_t v = 0; v < vectors_; v += kPerPanel, to += panel_stride) {
-#pragma GCC unroll 4
-      for (int u = 0; u < kPerPanel; ++u) {
-        if (kPerPanel > 1 && v + u >= vectors_) break;
-        const LaneRun* run = runs_ + start[v + u];
-        const LaneRun* end = runs_ + start[v + u + 1];
-        Vec<T> lanes = Vec<T>::load_masked(channel + run->offset, run->lanes);
-        while (++run < end) lanes = lanes | Vec<T>::load_masked(channel + run->offset, run->lanes);
-        lanes.store(to + u * kLanes<T>);
+    const int32_t* start = run_start_ + n * vectors_ + v;
+    const LaneRun* run = runs_ + start[0];
+    const int64_t runs = start[1] - start[0];
+    const int64_t stride = planes.channel_stride;
+    const T* from = channel + run->offset;
+    if (runs == 1 && run->lanes == kAllLanes<T>) {
+      for (int64_t c = 0; c < count; ++c, from += stride, to += to_stride) {
+        Vec<T>::load(from).store(to);
+      }
+    } else if (runs == 1) {
+      const uint32_t lanes = run->lanes;
+      for (int64_t c = 0; c < count; ++c, from += stride, to += to_stride) {
+        Vec<T>::load_masked(from, lanes).store(to);
+      }
+    } else if (runs == 2) {
+      const uint32_t lanes = run[0].lanes, others = run[1].lanes;
+      const int64_t other = run[1].offset - run[0].offset;
+      for (int64_t c = 0; c < count; ++c, from += stride, to += to_stride) {
+        (Vec<T>::load_masked(from, lanes) | Vec<T>::load_masked(from + other, others)).store(to);
+      }
+    } else {
+      for (int64_t c = 0; c < count; ++c, channel += stride, to += to_stride) {
+        Vec<T> all = Vec<T>::load_masked(channel + run->offset, run->lanes);
+        for (int64_t r = 1; r < runs; ++r) {
+          all = all | Vec<T>::load_masked(channel + run[r].offset, run[r].lanes);
+        }
+        all.store(to);
       }
     }
   }
@@ -186,15 +203,16 @@ struct PlanePanels {
 
   const T* panels(Span, int64_t k, int64_t depth, T* space) const {
     table->set_taps_for(k, depth);
-    const int64_t taps = table->taps();
-    int64_t tap = k % taps;
-    const T* channel = channels + k / taps * table->planes.channel_stride;
-    for (int64_t d = 0; d < depth; ++d) {
-      table->template gather<kTileVecs>(channel, tap, space + d * kTileCols<T>,
-                                        depth * kTileCols<T>);
-      if (++tap == taps) {
-        tap = 0;
-        channel += table->planes.channel_stride;
+    const int64_t taps = table->taps(), stride = table->planes.channel_stride;
+    // Channels innermost: what the table says of a vector under a tap is looked up once for all of
+    // them, and the few lines of source they read stay in L1 for the next tap.
+    for (int64_t v = 0; v < table->vectors(); ++v) {
+      T* panel = space + v / kTileVecs * depth * kTileCols<T> + v % kTileVecs * kLanes<T>;
+      for (int64_t n = 0, tap = k % taps; n < min_of(taps, depth); ++n) {
+        const int64_t count = (depth - 1 - n) / taps + 1;
+        table->gather(channels + (k + n) / taps * stride, count, tap, v, panel + n * kTileCols<T>,
+                      taps * kTileCols<T>);
+        if (++tap == taps) tap = 0;
       }
     }
     return space;
@@ -217,7 +235,9 @@ struct PlaneRows {
     int64_t tap = i % taps;
     const T* channel = channels + i / taps * table->planes.channel_stride;
     for (int r = 0; r < count; ++r) {
-      table->template gather<1>(channel, tap, space + r * kPackedRow<T>, kLanes<T>);
+      for (int64_t v = 0; v < table->vectors(); ++v) {
+        table->gather(channel, 1, tap, v, space + r * kPackedRow<T> + v * kLanes<T>, 0);
+      }
       if (++tap == taps) {
         tap = 0;
         channel += table->planes.channel_stride;
@@ -315,21 +335,35 @@ struct PlaneStore {
 
   void tile(int64_t i, int rows, int64_t j, int cols, const T* sums) const {
     const int64_t vector = (j - first_pixel) / kLanes<T>;
-    for (int r = 0; r < rows; ++r, sums += kTileCols<T>) {
-      const int64_t channel = (i + r) * plane;
-      for (int v = 0; v * kLanes<T> < cols; ++v) {
-        const Vec<T> sum = Vec<T>::load(sums + v * kLanes<T>);
-        for (int32_t n = run_start[vector + v]; n < run_start[vector + v + 1]; ++n) {
-          const int64_t at = channel + runs[n].offset;
-          if (lane_step == 1) {
-            epilogue.apply_along_pixels(sum, i + r, at, runs[n].lanes)
-                .store_masked(out + at, runs[n].lanes);
-            continue;
-          }
-          for (int lane = 0; lane < kLanes<T>; ++lane) {
-            if (runs[n].lanes >> lane & 1u) out[at + lane * lane_step] = sums[v * kLanes<T> + lane];
-          }
+    for (int v = 0; v * kLanes<T> < cols; ++v, sums += kLanes<T>) {
+      for (int32_t n = run_start[vector + v]; n < run_start[vector + v + 1]; ++n) {
+        store_run(i, rows, runs[n], sums);
+      }
+    }
+  }
+
+ private:
+  CK_INLINE void store_run(int64_t i, int rows, LaneRun run, const T* sums) const {
+    int64_t at = i * plane + run.offset;
+    if (lane_step != 1) {
+      for (int r = 0; r < rows; ++r, at += plane, sums += kTileCols<T>) {
+        for (uint32_t lanes = run.lanes; lanes != 0; lanes &= lanes - 1) {
+          const int lane = __builtin_ctz(lanes);
+          out[at + lane * lane_step] = sums[lane];
         }
+      }
+    } else if (!epilogue.empty()) {
+      for (int r = 0; r < rows; ++r, at += plane, sums += kTileCols<T>) {
+        epilogue.apply_along_pixels(Vec<T>::load(sums), i + r, at, run.lanes)
+            .store_masked(out + at, run.lanes);
+      }
+    } else if (run.lanes == kAllLanes<T>) {
+      for (int r = 0; r < rows; ++r, at += plane, sums += kTileCols<T>) {
+        Vec<T>::load(sums).store(out + at);
+      }
+    } else {
+      for (int r = 0; r < rows; ++r, at += plane, sums += kTileCols<T>) {
+        Vec<T>::load(sums).store_masked(out + at, run.lanes);
       }
     }
   }
