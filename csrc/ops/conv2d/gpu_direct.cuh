@@ -197,7 +197,7 @@ static __device__ __forceinline__ Pack<T, kFilters> load_filters(const T* from) 
 // stride_h of the variant that keeps the rows under three taps in registers, 0 for any shape.
 // Without kStaged everything comes from global memory.
 template <class T, int kFilters, int kWindow, bool kChannelsLast, bool kStaged>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kStaged ? 2 : 1)
     correlate(Correlation c, const T* __restrict__ in, const T* __restrict__ w, Output<T> out) {
   CK_DYN_SHARED(T, weights);
   CK_SHARED(Job, jobs, [1]);

@@ -46,7 +46,7 @@ static __device__ inline ElementPlace<Index> element_place(const WgradArguments&
 // Index int32_t: coordinates within the limits of PixelRun and Place (check_coordinates); int64_t:
 // any.
 template <class T, class Index, int kFilters, int kGroups>
-__global__ void __launch_bounds__(kWgradThreads)
+__global__ void __launch_bounds__(kWgradThreads, sizeof(Index) == 4 ? 2 : 1)
     correlate_filters(WgradArguments args, PixelGrid grid, const T* __restrict__ x,
                       const T* __restrict__ y, T* out) {
   constexpr int kSums = kFilters * kWgradElements, kLanes = kWgradThreads / kGroups;
