@@ -220,7 +220,7 @@ void throw_no_algorithm(const Request& request, const std::vector<Candidate>& ca
   }
   const char* backend = backend_name(request.backend());
   if (candidates.empty())
-    throw_value_error("%s: this build has no kernels for backend '%s'", request.op(), backend);
+    throw_value_error("%s: this build has no %s backend", request.op(), backend);
   if (asked == nullptr) {
     throw_value_error("%s: algo is '%s', which backend '%s' does not have; it has auto, %s",
                       request.op(), request.algo().c_str(), backend, all.c_str());

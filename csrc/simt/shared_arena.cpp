@@ -33,6 +33,7 @@ void fill(unsigned char* memory, size_t begin, size_t end, uint32_t word) {
   for (; begin < end; ++begin) memory[begin] = bytes[begin % 4];
 }
 
+#if !defined(CK_SIMT_ASAN)
 bool holds(const unsigned char* memory, size_t begin, size_t end, uint32_t word) {
   unsigned char bytes[4];
   std::memcpy(bytes, &word, 4);
@@ -41,6 +42,7 @@ bool holds(const unsigned char* memory, size_t begin, size_t end, uint32_t word)
   }
   return true;
 }
+#endif
 
 }  // namespace
 

@@ -4,8 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-from convkit import reference
 from scipy.signal import correlate2d
+
+from convkit import reference
 
 RNG = np.random.default_rng(0)
 
@@ -116,12 +117,17 @@ def test_nhwc_is_nchw_transposed(x_shape, w_shape, options):
     for first, last in pairs:
         np.testing.assert_array_equal(first.transpose(0, 2, 3, 1), last)
     np.testing.assert_array_equal(
-        reference.conv2d_bias_grad(grad_y), reference.conv2d_bias_grad(grad_last, layout="NHWC")
+        reference.conv2d_bias_grad(grad_y),
+        reference.conv2d_bias_grad(grad_last, layout="NHWC"),
     )
 
 
 def test_epilogue_adds_bias_and_residual_before_the_activation():
-    x, w, bias = RNG.normal(size=(2, 3, 4, 4)), RNG.normal(size=(5, 3, 3, 3)), RNG.normal(size=5)
+    x, w, bias = (
+        RNG.normal(size=(2, 3, 4, 4)),
+        RNG.normal(size=(5, 3, 3, 3)),
+        RNG.normal(size=5),
+    )
     residual = RNG.normal(size=(2, 5, 4, 4))
     z = reference.conv2d(x, w, padding=1) + bias[:, None, None] + residual
     for activation, expected in (

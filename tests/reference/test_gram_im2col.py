@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from convkit import reference
 
 RNG = np.random.default_rng(2)
@@ -39,7 +40,11 @@ def test_gram_gradient_agrees_with_differences(normalize):
 # x_shape, kernel_size, options
 COLUMNS = [
     ((2, 3, 5, 6), 3, {}),
-    ((1, 2, 6, 5), (2, 3), {"stride": (2, 1), "padding": ((1, 0), (2, 1)), "dilation": (1, 2)}),
+    (
+        (1, 2, 6, 5),
+        (2, 3),
+        {"stride": (2, 1), "padding": ((1, 0), (2, 1)), "dilation": (1, 2)},
+    ),
     ((1, 1, 2, 2), 3, {"padding": "full"}),
     ((1, 2, 7, 7), 2, {"padding": "same", "stride": 3}),
     ((0, 2, 3, 3), 2, {}),

@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+
 from convkit.reference import shapes
 
 

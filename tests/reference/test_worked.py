@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from convkit import reference
 
 from . import worked
@@ -85,7 +86,8 @@ def test_gram_gives_the_worked_numbers():
     np.testing.assert_array_equal(reference.gram_matrix(worked.GENERATED), worked.GENERATED_GRAM)
     np.testing.assert_array_equal(reference.gram_matrix(worked.STYLE), worked.STYLE_GRAM)
     np.testing.assert_array_equal(
-        reference.gram_matrix_grad(worked.GRAM_GRAD, worked.GENERATED), worked.GRAM_INPUT_GRAD
+        reference.gram_matrix_grad(worked.GRAM_GRAD, worked.GENERATED),
+        worked.GRAM_INPUT_GRAD,
     )
 
 

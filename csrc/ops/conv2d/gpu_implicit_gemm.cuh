@@ -8,7 +8,6 @@ namespace ck {
 namespace CK_GPU {
 namespace implicit_gemm {
 
-constexpr int64_t kChunkPixels = 4096;  // gemm_k of one wgrad block
 constexpr int kRepackThreads = 256, kRepackChannels = 64, kRepackTaps = 32;
 
 template <class T>

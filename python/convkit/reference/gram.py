@@ -22,7 +22,11 @@ def gram_matrix(x: np.ndarray, normalize: bool = False, *, layout: str = "NCHW")
 
 
 def gram_matrix_grad(
-    grad_gram: np.ndarray, x: np.ndarray, normalize: bool = False, *, layout: str = "NCHW"
+    grad_gram: np.ndarray,
+    x: np.ndarray,
+    normalize: bool = False,
+    *,
+    layout: str = "NCHW",
 ) -> np.ndarray:
     """grad_F[n] = (grad_gram[n] + grad_gram[n]^T) F[n], divided by C*H*W with normalize."""
     grad_gram, x = np.asarray(grad_gram), np.asarray(x)

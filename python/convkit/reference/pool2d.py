@@ -4,7 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from .shapes import Windows, accumulator, from_nchw, pool_windows, shape_to_nchw, to_nchw
+from .shapes import (
+    Windows,
+    accumulator,
+    from_nchw,
+    pool_windows,
+    shape_to_nchw,
+    to_nchw,
+)
 
 
 def max_pool2d(
@@ -58,7 +65,10 @@ def max_pool2d_grad(
     ceil_mode: bool = False,
     layout: str = "NCHW",
 ) -> np.ndarray:
-    """grad_x[n, c, i] = sum of grad_y[n, c, p, q] over the windows whose index is i."""
+    """grad_x[n, c, i] = sum of grad_y[n, c, p, q] over the windows whose index is i.
+
+    An index of no pixel, as -1, takes no gradient.
+    """
     grad_y = np.asarray(grad_y)
     grads, chosen = to_nchw(grad_y, layout), to_nchw(indices, layout)
     shape = shape_to_nchw(x_shape, layout)
@@ -68,7 +78,7 @@ def max_pool2d_grad(
     n, c, h, w = shape
     grad_x = np.zeros((n * c, h * w), accumulator(grad_y))
     chosen = chosen.reshape(n * c, int(np.prod(windows.output)))
-    kept = chosen >= 0
+    kept = (chosen >= 0) & (chosen < h * w)
     plane = np.broadcast_to(np.arange(n * c)[:, None], kept.shape)
     np.add.at(grad_x, (plane[kept], chosen[kept]), grads.reshape(kept.shape)[kept])
     return from_nchw(grad_x.reshape(shape), layout, grad_y.dtype)
@@ -100,7 +110,7 @@ def avg_pool2d(
     y = np.zeros(images.shape[:2] + windows.output, total)
     for r, s in windows.taps():
         y += windows.seen(padded, r, s)
-    return from_nchw(y / _divisor(windows, count_include_pad), layout, x.dtype)
+    return from_nchw(y / divisor(windows, count_include_pad), layout, x.dtype)
 
 
 def avg_pool2d_grad(
@@ -121,7 +131,7 @@ def avg_pool2d_grad(
     windows = pool_windows(shape[2:], kernel_size, stride, padding, 1, ceil_mode)
     _check_grad(grads.shape, shape[:2] + windows.output)
     total = accumulator(grad_y)
-    share = grads.astype(total) / _divisor(windows, count_include_pad)
+    share = grads.astype(total) / divisor(windows, count_include_pad)
     padded = np.zeros(shape[:2] + windows.padded_sides, total)
     for r, s in windows.taps():
         seen = windows.seen(padded, r, s)
@@ -129,11 +139,16 @@ def avg_pool2d_grad(
     return from_nchw(windows.crop(padded), layout, grad_y.dtype)
 
 
-def _divisor(windows: Windows, count_include_pad: bool) -> np.ndarray:
+def divisor(windows: Windows, count_include_pad: bool) -> np.ndarray:
     """(P, Q): how many places of each window count."""
     counts = []
     for n, f, s, (low, high), out in zip(
-        windows.sides, windows.kernel, windows.stride, windows.pads, windows.output, strict=True
+        windows.sides,
+        windows.kernel,
+        windows.stride,
+        windows.pads,
+        windows.output,
+        strict=True,
     ):
         start = np.arange(out) * s - low
         first, last = (-low, n + high) if count_include_pad else (0, n)

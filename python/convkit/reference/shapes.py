@@ -71,7 +71,13 @@ def conv_side(side: int, kernel: int, stride: int, dilation: int, low: int, high
 
 
 def pool_side(
-    side: int, kernel: int, stride: int, dilation: int, low: int, high: int, ceil_mode: bool
+    side: int,
+    kernel: int,
+    stride: int,
+    dilation: int,
+    low: int,
+    high: int,
+    ceil_mode: bool,
 ) -> int:
     """Output side of a pool; with ceil_mode the last window must start inside image or low pad."""
     room = side + low + high - effective(kernel, dilation)

@@ -1,0 +1,22 @@
+# Turns CONVKIT_CUDA_ARCHITECTURES into a list for CMAKE_CUDA_ARCHITECTURES. A build from source is for the machine it
+# runs on; every architecture costs a compilation of all kernels, so the full set is for wheels.
+function(ck_cuda_architectures result)
+  if(CONVKIT_CUDA_ARCHITECTURES STREQUAL "RELEASE")
+    set(${result} 75-real 80-real 86-real 89-real 90-real 100-real 120 PARENT_SCOPE)
+  elseif(CONVKIT_CUDA_ARCHITECTURES STREQUAL "AUTO")
+    set(found 80)
+    find_program(CK_NVIDIA_SMI nvidia-smi)
+    if(CK_NVIDIA_SMI)
+      execute_process(COMMAND ${CK_NVIDIA_SMI} --query-gpu=compute_cap --format=csv,noheader
+                      OUTPUT_VARIABLE capabilities RESULT_VARIABLE status ERROR_QUIET)
+      string(REGEX MATCHALL "[0-9]+\\.[0-9]+" capabilities "${capabilities}")
+      if(status EQUAL 0 AND capabilities)
+        string(REPLACE "." "" found "${capabilities}")
+        list(REMOVE_DUPLICATES found)
+      endif()
+    endif()
+    set(${result} ${found} PARENT_SCOPE)
+  else()
+    set(${result} ${CONVKIT_CUDA_ARCHITECTURES} PARENT_SCOPE)
+  endif()
+endfunction()

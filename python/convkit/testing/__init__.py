@@ -1,0 +1,61 @@
+"""What checks convkit: the problem table, data makers, comparison and single cases."""
+
+from convkit.dispatch import use_backend
+
+from .cases import (
+    Outcome,
+    algorithms,
+    candidates,
+    check_case,
+    refusal_parts,
+    row_bound,
+    run_case,
+    simt_order,
+    use_threads,
+)
+from .compare import (
+    Comparison,
+    Expected,
+    bound_of,
+    compare,
+    expected,
+    reproducer,
+    run_reference,
+    same_bits,
+)
+from .data import KINDS, copies_only, exact_on_whole, make_data
+from .lines import Conv2d, Gram, Im2col, Pool2d, Problem, parse
+from .problems import PROBLEMS, problems
+
+__all__ = [
+    "KINDS",
+    "PROBLEMS",
+    "Comparison",
+    "Conv2d",
+    "Expected",
+    "Gram",
+    "Im2col",
+    "Outcome",
+    "Pool2d",
+    "Problem",
+    "algorithms",
+    "bound_of",
+    "candidates",
+    "check_case",
+    "compare",
+    "copies_only",
+    "exact_on_whole",
+    "expected",
+    "make_data",
+    "parse",
+    "problems",
+    "refusal_parts",
+    "reproducer",
+    "row_bound",
+    "run_case",
+    "run_reference",
+    "same_bits",
+    "simt_order",
+    "use_backend",
+    "use_threads",
+]

@@ -1,0 +1,71 @@
+"""python -m convkit.testing conv2d "n1c3h9w9-k4r3s3-st1-pd1" --direction dgrad --backend simt"""
+
+import argparse
+import sys
+
+from . import KINDS, PROBLEMS, Problem, candidates, check_case, parse, problems
+
+TAGS = ("core", "edge", "layer", "huge")
+
+
+def main() -> int:
+    """Runs problems by each algorithm asked for; status 1 if any is wrong."""
+    arguments = _arguments()
+    failed = False
+    for problem in arguments.problems:
+        for direction in arguments.direction or problem.directions:
+            failed |= _check(problem, direction, arguments)
+    return int(failed)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m convkit.testing", description=__doc__)
+    parser.add_argument("op", choices=PROBLEMS)
+    parser.add_argument("line", help="a problem as the tests print it, or a tag: core, edge, layer")
+    parser.add_argument("--direction", action="append", choices=("fprop", "dgrad", "wgrad"))
+    parser.add_argument("--algo", help="default: all of the backend that take the problem")
+    parser.add_argument("--backend", default="cpu")
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument("--data", choices=KINDS, default="normal")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    try:
+        arguments.problems = (
+            problems(arguments.op, arguments.line)
+            if arguments.line in TAGS
+            else (parse(arguments.op, arguments.line),)
+        )
+    except ValueError as error:
+        parser.error(str(error))
+    for direction in arguments.direction or ():
+        if direction not in arguments.problems[0].directions:
+            parser.error(f"{arguments.op} has no {direction}")
+    return arguments
+
+
+def _check(problem: Problem, direction: str, arguments: argparse.Namespace) -> bool:
+    """Prints one line per output; True if one of them is wrong."""
+    taken = candidates(problem, direction, arguments.backend, arguments.dtype)
+    names = [arguments.algo] if arguments.algo else [n for n, reason in taken.items() if not reason]
+    wrong = False
+    for algo in names:
+        outcome, comparisons = check_case(
+            problem,
+            direction,
+            algo,
+            arguments.backend,
+            dtype=arguments.dtype,
+            kind=arguments.data,
+            seed=arguments.seed,
+        )
+        label = f"{problem.op}.{direction}.{algo} on {arguments.backend}: {problem.line}:"
+        if outcome.refused:
+            print(label, "refused:", outcome.refusal)
+        for comparison in comparisons:
+            print(label, "ok" if comparison.ok else "WRONG", comparison)
+            wrong |= not comparison.ok
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,380 @@
+"""A problem of each op and its one-line text, printed and parsed.
+
+conv2d  n1c3h227w227-k96r11s11-st4-pd0      pool2d  max-n1c96h55w55-r3s3-st2-pd0
+gram    n1c64h56w56                         im2col  n1c3h8w8-r3s3-st1-pd1
+
+Optional words follow in any order: stride st2 or st2x1 (height x width); padding pd1, pd1x2,
+pt0pb1pl0pr1 (top, bottom, left, right), same, valid, full; dilation dl2 or dl2x1; groups g32;
+flip; bias; residual; relu, tanh, sigmoid; ceil; realpixels (an average over real pixels only);
+norm; nhwc.
+"""
+
+import dataclasses
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from convkit.reference import shapes
+
+Pair = tuple[int, int]
+FourPads = tuple[Pair, Pair]
+Call = tuple[str, tuple[Any, ...], dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What every problem has: an image batch, a layout, and its place in the table."""
+
+    op: ClassVar[str]
+    directions: ClassVar[tuple[str, ...]] = ("fprop", "dgrad")
+
+    n: int
+    c: int
+    h: int
+    w: int
+    layout: str = "NCHW"
+    name: str = dataclasses.field(default="", compare=False)
+    tags: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
+
+    def __str__(self) -> str:
+        return self.line
+
+    @property
+    def line(self) -> str:
+        """The text that parse() reads back."""
+        return "-".join(part for part in (*self._parts(), self._layout_part()) if part)
+
+    def _parts(self) -> tuple[str, ...]:
+        return (f"n{self.n}c{self.c}h{self.h}w{self.w}",)
+
+    def _layout_part(self) -> str:
+        return "" if self.layout == "NCHW" else "nhwc"
+
+    def with_layout(self, layout: str) -> Self:
+        """The same problem on arrays of another layout."""
+        return dataclasses.replace(self, layout=layout)
+
+    def in_layout(self, n: int, c: int, h: int, w: int) -> tuple[int, int, int, int]:
+        """A shape in the problem's layout."""
+        return (n, c, h, w) if self.layout == "NCHW" else (n, h, w, c)
+
+    @property
+    def x_shape(self) -> tuple[int, int, int, int]:
+        return self.in_layout(self.n, self.c, self.h, self.w)
+
+    @property
+    def y_shape(self) -> tuple[int, ...]:
+        """Shape of the forward result."""
+        raise NotImplementedError
+
+    @property
+    def flops(self) -> int:
+        """Operations of one direction; all directions of an op cost the same."""
+        raise NotImplementedError
+
+    def call(self, direction: str, data: dict[str, Any]) -> Call:
+        """(function name, arguments, keyword arguments): the same for convkit and its reference."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Windowed(Problem):
+    r: int
+    s: int
+    stride: Pair = (1, 1)
+    padding: str | FourPads = ((0, 0), (0, 0))
+    dilation: Pair = (1, 1)
+
+    @property
+    def windows(self) -> shapes.Windows:
+        return shapes.conv_windows(
+            (self.h, self.w), (self.r, self.s), self.stride, self.padding, self.dilation
+        )
+
+    @property
+    def output(self) -> Pair:
+        """(P, Q)."""
+        return self.windows.output
+
+    @property
+    def windows_per_pixel(self) -> int:
+        """How many taps can meet one pixel: every (stride / gcd)-th of each axis."""
+        return math.prod(
+            -(-f * math.gcd(d, s) // s)
+            for f, s, d in zip((self.r, self.s), self.stride, self.dilation, strict=True)
+        )
+
+    def _window_parts(self) -> tuple[str, ...]:
+        return (
+            f"st{_pair_text(self.stride)}",
+            _padding_text(self.padding),
+            "" if self.dilation == (1, 1) else f"dl{_pair_text(self.dilation)}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv2d(_Windowed):
+    """y = act(conv(x, w) + bias + residual); the epilogue belongs to fprop alone."""
+
+    op: ClassVar[str] = "conv2d"
+    directions: ClassVar[tuple[str, ...]] = ("fprop", "dgrad", "wgrad")
+
+    k: int
+    groups: int = 1
+    flip: bool = False
+    bias: bool = False
+    residual: bool = False
+    activation: str | None = None
+
+    def _parts(self) -> tuple[str, ...]:
+        return (
+            *super()._parts(),
+            f"k{self.k}r{self.r}s{self.s}",
+            *self._window_parts(),
+            "" if self.groups == 1 else f"g{self.groups}",
+            "flip" if self.flip else "",
+            "bias" if self.bias else "",
+            "residual" if self.residual else "",
+            self.activation or "",
+        )
+
+    @property
+    def w_shape(self) -> tuple[int, int, int, int]:
+        return self.in_layout(self.k, self.c // self.groups, self.r, self.s)
+
+    @property
+    def y_shape(self) -> tuple[int, int, int, int]:
+        return self.in_layout(self.n, self.k, *self.output)
+
+    @property
+    def flops(self) -> int:
+        taps = self.c // self.groups * self.r * self.s
+        return 2 * self.n * self.k * math.prod(self.output) * taps
+
+    def gemm_k(self, direction: str) -> int:
+        """Length of the sum that makes one element."""
+        if direction == "fprop":
+            return self.c // self.groups * self.r * self.s
+        if direction == "dgrad":
+            return self.k // self.groups * self.windows_per_pixel
+        return self.n * math.prod(self.output)
+
+    def call(self, direction: str, data: dict[str, Any]) -> Call:
+        options = {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "layout": self.layout,
+            "flip_kernel": self.flip,
+        }
+        if direction == "dgrad":
+            return (
+                "conv2d_input_grad",
+                (data["grad_y"], data["w"], self.x_shape),
+                options,
+            )
+        if direction == "wgrad":
+            return (
+                "conv2d_weight_grad",
+                (data["grad_y"], data["x"], self.w_shape),
+                options,
+            )
+        options |= {"activation": self.activation, "residual": data.get("residual")}
+        return "conv2d", (data["x"], data["w"], data.get("bias")), options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool2d(_Windowed):
+    """Maximum (with indices) or average over windows."""
+
+    op: ClassVar[str] = "pool2d"
+
+    kind: str
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+
+    def _parts(self) -> tuple[str, ...]:
+        return (
+            self.kind,
+            *super()._parts(),
+            f"r{self.r}s{self.s}",
+            *self._window_parts(),
+            "ceil" if self.ceil_mode else "",
+            "" if self.count_include_pad else "realpixels",
+        )
+
+    @property
+    def windows(self) -> shapes.Windows:
+        return shapes.pool_windows(
+            (self.h, self.w),
+            (self.r, self.s),
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.ceil_mode,
+        )
+
+    @property
+    def y_shape(self) -> tuple[int, int, int, int]:
+        return self.in_layout(self.n, self.c, *self.output)
+
+    @property
+    def flops(self) -> int:
+        return self.n * self.c * math.prod(self.output) * self.r * self.s
+
+    def call(self, direction: str, data: dict[str, Any]) -> Call:
+        options: dict[str, Any] = {
+            "stride": self.stride,
+            "padding": self.padding,
+            "ceil_mode": self.ceil_mode,
+            "layout": self.layout,
+        }
+        size = (self.r, self.s)
+        if self.kind == "max":
+            options["dilation"] = self.dilation
+            if direction == "fprop":
+                return (
+                    "max_pool2d",
+                    (data["x"], size),
+                    options | {"return_indices": True},
+                )
+            arrays = (data["grad_y"], data["indices"])
+            return "max_pool2d_grad", (*arrays, self.x_shape, size), options
+        options["count_include_pad"] = self.count_include_pad
+        if direction == "fprop":
+            return "avg_pool2d", (data["x"], size), options
+        return "avg_pool2d_grad", (data["grad_y"], self.x_shape, size), options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gram(Problem):
+    """Products of all pairs of feature maps."""
+
+    op: ClassVar[str] = "gram"
+
+    normalize: bool = False
+
+    def _parts(self) -> tuple[str, ...]:
+        return (*super()._parts(), "norm" if self.normalize else "")
+
+    @property
+    def y_shape(self) -> tuple[int, int, int]:
+        return self.n, self.c, self.c
+
+    @property
+    def flops(self) -> int:
+        return 2 * self.n * self.c**2 * self.h * self.w
+
+    def call(self, direction: str, data: dict[str, Any]) -> Call:
+        options = {"layout": self.layout}
+        if direction == "fprop":
+            return "gram_matrix", (data["x"], self.normalize), options
+        return "gram_matrix_grad", (data["grad_y"], data["x"], self.normalize), options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Im2col(_Windowed):
+    """Windows as columns (fprop) and back (dgrad: col2im)."""
+
+    op: ClassVar[str] = "im2col"
+
+    def _parts(self) -> tuple[str, ...]:
+        return (*super()._parts(), f"r{self.r}s{self.s}", *self._window_parts())
+
+    @property
+    def y_shape(self) -> tuple[int, int, int]:
+        rows, places = self.c * self.r * self.s, math.prod(self.output)
+        return (self.n, rows, places) if self.layout == "NCHW" else (self.n, places, rows)
+
+    @property
+    def flops(self) -> int:
+        return math.prod(self.y_shape)
+
+    def call(self, direction: str, data: dict[str, Any]) -> Call:
+        options = {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "layout": self.layout,
+        }
+        size = (self.r, self.s)
+        if direction == "fprop":
+            return "im2col", (data["x"], size), options
+        return "col2im", (data["grad_y"], self.x_shape, size), options
+
+
+CLASSES: dict[str, type[Problem]] = {one.op: one for one in (Conv2d, Pool2d, Gram, Im2col)}
+
+_WORDS: dict[str, dict[str, Any]] = {
+    "same": {"padding": "same"},
+    "valid": {"padding": "valid"},
+    "full": {"padding": "full"},
+    "flip": {"flip": True},
+    "bias": {"bias": True},
+    "residual": {"residual": True},
+    "relu": {"activation": "relu"},
+    "tanh": {"activation": "tanh"},
+    "sigmoid": {"activation": "sigmoid"},
+    "ceil": {"ceil_mode": True},
+    "realpixels": {"count_include_pad": False},
+    "norm": {"normalize": True},
+    "nhwc": {"layout": "NHWC"},
+    "max": {"kind": "max"},
+    "avg": {"kind": "avg"},
+}
+_SIZES = re.compile(r"(?:[nchwkrsg]\d+)+")
+_PAIRS = re.compile(r"(st|dl|pd)(\d+)(?:x(\d+))?")
+_PADS = re.compile(r"pt(\d+)pb(\d+)pl(\d+)pr(\d+)")
+
+
+def parse(op: str, line: str, *, name: str = "", tags: frozenset[str] = frozenset()) -> Problem:
+    """The problem that a line describes.
+
+    >>> parse("conv2d", "n1c3h227w227-k96r11s11-st4-pd0").output
+    (55, 55)
+    """
+    if op not in CLASSES:
+        raise ValueError(f"op is {op!r}, known are {', '.join(CLASSES)}")
+    fields: dict[str, Any] = {}
+    for word in line.split("-"):
+        fields |= _parse_word(word, line)
+    known = {field.name for field in dataclasses.fields(CLASSES[op])}
+    if strange := fields.keys() - known:
+        raise ValueError(f"{line!r}: {op} has no {', '.join(sorted(strange))}")
+    try:
+        return CLASSES[op](**fields, name=name or line, tags=tags)
+    except TypeError as error:  # a size is missing
+        raise ValueError(f"{line!r}: {error}") from None
+
+
+def _parse_word(word: str, line: str) -> dict[str, Any]:
+    if word in _WORDS:
+        return _WORDS[word]
+    if _SIZES.fullmatch(word):
+        sizes = {key: int(value) for key, value in re.findall(r"([a-z])(\d+)", word)}
+        return {("groups" if key == "g" else key): value for key, value in sizes.items()}
+    if match := _PADS.fullmatch(word):
+        top, bottom, left, right = map(int, match.groups())
+        return {"padding": ((top, bottom), (left, right))}
+    if match := _PAIRS.fullmatch(word):
+        key, first, second = match.groups()
+        height, width = int(first), int(second or first)
+        if key == "pd":
+            return {"padding": ((height, height), (width, width))}
+        return {"stride" if key == "st" else "dilation": (height, width)}
+    raise ValueError(f"{line!r}: cannot read {word!r}")
+
+
+def _pair_text(pair: Pair) -> str:
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
+
+
+def _padding_text(padding: str | FourPads) -> str:
+    if isinstance(padding, str):
+        return padding
+    (top, bottom), (left, right) = padding
+    if top == bottom and left == right:
+        return f"pd{_pair_text((top, left))}"
+    return f"pt{top}pb{bottom}pl{left}pr{right}"

@@ -1,0 +1,211 @@
+"""Arrays of other libraries: read without a copy, answered in kind. Device arrays by stand-ins that
+follow the documented protocols of CuPy and `__cuda_array_interface__`; not run on a GPU."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import convkit
+from convkit import dispatch
+
+RNG = np.random.default_rng(5)
+X = RNG.standard_normal((2, 3, 7, 6)).astype("f4")
+W = RNG.standard_normal((4, 3, 3, 3)).astype("f4")
+
+
+class HostOnly:
+    """A host array of some library, reachable through DLPack alone."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **kwargs):
+        return self.array.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+@pytest.fixture
+def dlpack_library(monkeypatch):
+    module = types.ModuleType("otherlib")
+    module.from_dlpack = lambda array: HostOnly(np.from_dlpack(array))
+    monkeypatch.setitem(sys.modules, "otherlib", module)
+    monkeypatch.setattr(HostOnly, "__module__", "otherlib")
+    return module
+
+
+def test_dlpack_arrays_come_back_as_their_own_type(dlpack_library):
+    result = convkit.conv2d(HostOnly(X), HostOnly(W), padding=1)
+    assert type(result) is HostOnly
+    np.testing.assert_array_equal(result.array, convkit.conv2d(X, W, padding=1))
+
+
+def test_dlpack_arrays_are_not_copied(dlpack_library):
+    from convkit.arrays import wrap
+
+    assert wrap("conv2d", "x", HostOnly(X)).handle.ctypes.data == X.ctypes.data
+
+
+class FakeCupyArray:
+    """What CuPy's ndarray documents: data.ptr, device.id, flags, shape, dtype, strides (bytes)."""
+
+    def __init__(self, array, device=0):
+        self.host = array
+        self.shape, self.dtype, self.strides = array.shape, array.dtype, array.strides
+        self.data = types.SimpleNamespace(ptr=array.ctypes.data)
+        self.device = types.SimpleNamespace(id=device)
+        self.flags = types.SimpleNamespace(c_contiguous=array.flags.c_contiguous)
+
+
+FakeCupyArray.__module__ = "cupy"
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """CuPy and a device played by host memory: plans run on simt, streams and devices are noted."""
+    log = types.SimpleNamespace(streams=[], devices=[])
+
+    class Device:
+        def __init__(self, number):
+            self.number = number
+
+        def __enter__(self):
+            log.devices.append(self.number)
+
+        def __exit__(self, *_):
+            pass
+
+    cupy = types.ModuleType("cupy")
+    cupy.cuda = types.SimpleNamespace(
+        Device=Device,
+        get_current_stream=lambda device_id=-1: types.SimpleNamespace(ptr=4711 + device_id),
+    )
+    cupy.empty = lambda shape, dtype: FakeCupyArray(np.empty(shape, dtype), log.devices[-1])
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    real = dispatch.choose_backend
+
+    def on_simt(op, buffers):
+        return "simt" if real(op, buffers) == "cuda" else real(op, buffers)
+
+    real_plan = dispatch._native.plan
+
+    class Noting:
+        def __init__(self, plan):
+            self.plan = plan
+
+        def __getattr__(self, name):
+            return getattr(self.plan, name)
+
+        def run(self, outputs, inputs, stream, device):
+            log.streams.append((stream, device))
+            self.plan.run(outputs, inputs)
+
+    monkeypatch.setattr(dispatch, "choose_backend", on_simt)
+    monkeypatch.setattr(dispatch._native, "plan", lambda *a: Noting(real_plan(*a)))
+    monkeypatch.setattr(dispatch, "_plans", {})
+    return log
+
+
+def test_cupy_arrays_run_on_their_device_and_current_stream(device):
+    result = convkit.conv2d(FakeCupyArray(X, 1), FakeCupyArray(W, 1), padding=1)
+    assert type(result) is FakeCupyArray
+    assert result.device.id == 1
+    assert device.streams == [(4712, 1)]
+    with dispatch.use_backend("simt"):
+        expected = convkit.conv2d(X, W, padding=1)
+    np.testing.assert_array_equal(result.host, expected)
+
+
+def test_cupy_out_is_written_in_place(device):
+    out = FakeCupyArray(np.full((2, 4, 5, 4), np.nan, "f4"))
+    assert convkit.conv2d(FakeCupyArray(X), FakeCupyArray(W), out=out) is out
+    assert not np.isnan(out.host).any()
+
+
+def test_cupy_out_must_not_overlap_an_input(device):
+    big = np.zeros(10_000, "f4")
+    x = FakeCupyArray(big[: X.size].reshape(X.shape))
+    out = FakeCupyArray(big[10 : 10 + 2 * 4 * 5 * 4].reshape(2, 4, 5, 4))
+    with pytest.raises(ValueError, match="out shares memory with x"):
+        convkit.conv2d(x, FakeCupyArray(W), out=out)
+
+
+def test_strided_cupy_arrays_are_made_dense_on_the_device(device):
+    turned = np.ascontiguousarray(X.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    assert not turned.flags.c_contiguous
+    result = convkit.conv2d(FakeCupyArray(turned), FakeCupyArray(W))
+    with dispatch.use_backend("simt"):
+        np.testing.assert_array_equal(result.host, convkit.conv2d(X, W))
+
+
+def test_arrays_on_two_devices_are_refused(device):
+    with pytest.raises(ValueError, match=r"x on CUDA device 0 and w on CUDA device 1"):
+        convkit.conv2d(FakeCupyArray(X, 0), FakeCupyArray(W, 1))
+
+
+def test_host_and_device_arrays_do_not_mix(device):
+    with pytest.raises(ValueError, match=r"x on CUDA device 0 and w on the host"):
+        convkit.conv2d(FakeCupyArray(X), W)
+
+
+class WithInterface:
+    """A device array known by `__cuda_array_interface__` version 3 alone."""
+
+    def __init__(self, array, stream=None, strides=None):
+        self.host = array
+        self.__cuda_array_interface__ = {
+            "shape": array.shape,
+            "typestr": array.dtype.str,
+            "data": (array.ctypes.data, False),
+            "version": 3,
+            "stream": stream,
+            "strides": strides,
+        }
+
+
+def test_interface_arrays_run_on_the_stream_they_name(device):
+    device.devices.append(0)
+    result = convkit.conv2d(WithInterface(X, stream=77), WithInterface(W))
+    assert device.streams[0][0] == 77
+    assert type(result) is FakeCupyArray  # allocated by CuPy, as the library is unknown
+
+
+def test_interface_strides_that_say_dense_are_dense(device):
+    device.devices.append(0)
+    explicit = convkit.conv2d(WithInterface(X, strides=X.strides), WithInterface(W))
+    np.testing.assert_array_equal(
+        explicit.host, convkit.conv2d(WithInterface(X), WithInterface(W)).host
+    )
+
+
+@pytest.mark.skipif(convkit.dispatch._native.with_cuda, reason="this build has a cuda backend")
+def test_device_arrays_without_a_cuda_backend_are_refused():
+    with pytest.raises(ValueError, match="no cuda backend"):
+        convkit.conv2d(FakeCupyArray(X), FakeCupyArray(W))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ([[1.0]], "x is builtins.list, must be an array"),
+        (None, "x is None, must be an array"),
+        (np.ma.masked_array(X, X > 0), "x is a masked array"),
+    ],
+)
+def test_what_is_no_array_is_refused(value, text):
+    with pytest.raises(TypeError, match=text):
+        convkit.conv2d(value, W)
+
+
+def test_big_endian_arrays_are_read_right():
+    np.testing.assert_array_equal(convkit.conv2d(X.astype(">f4"), W), convkit.conv2d(X, W))
+
+
+def test_subclasses_of_ndarray_are_read_as_arrays():
+    class Mine(np.ndarray):
+        pass
+
+    np.testing.assert_array_equal(convkit.conv2d(X.view(Mine), W), convkit.conv2d(X, W))
