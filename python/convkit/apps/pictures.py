@@ -21,7 +21,7 @@ IM2COL_CROP = 12
 
 @dataclass(frozen=True)
 class Picture:
-    """A file of the tour, with the caption to print under it and the words for who cannot see it."""
+    """A file of the tour, with the caption under it and the words for who cannot see it."""
 
     file: str
     image: Image
@@ -45,7 +45,7 @@ def make_pictures(color: np.ndarray, gray: np.ndarray, name: str) -> tuple[list[
         Picture(
             "original.png",
             as_image(color[0], "clip"),
-            f"{name}, as the kernels see it: {gray.shape[3]} x {gray.shape[2]} pixels, numbers 0 to 1",
+            f"{name}, {gray.shape[3]} x {gray.shape[2]} pixels",
             f"The photograph {name}",
             "photograph",
         ),
@@ -226,3 +226,29 @@ def _optional(make: Any) -> list[Picture]:
         return make()
     except AttributeError:
         return []
+
+
+def overview(pictures: list[Picture]) -> Image:
+    """The most telling pictures side by side in one, for a README or a message."""
+    from PIL import Image
+
+    wanted = (
+        "original.png",
+        "edges-sobel.png",
+        "feature-03.png",
+        "feature-11.png",
+        "pooled-max.png",
+        "gram.png",
+        "sepia.png",
+        "gradient-restored.png",
+    )
+    found = {picture.file: picture.image for picture in pictures}
+    tiles = [found[name] for name in wanted if name in found]
+    across, gap = 4, 8
+    width, height = 240, round(240 * tiles[0].height / tiles[0].width)
+    down = -(-len(tiles) // across)
+    sheet = Image.new("RGB", (across * (width + gap) + gap, down * (height + gap) + gap), "white")
+    for i, tile in enumerate(tiles):
+        left, top = gap + i % across * (width + gap), gap + i // across * (height + gap)
+        sheet.paste(tile.convert("RGB").resize((width, height)), (left, top))
+    return sheet
