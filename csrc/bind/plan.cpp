@@ -78,6 +78,12 @@ DType Request::common_dtype(std::initializer_list<const char*> arrays) const {
   return first == "float64" ? DType::kFloat64 : DType::kFloat32;
 }
 
+void Request::require_dtype(const char* array, const char* dtype) const {
+  const auto name = arrays_[array].cast<py::tuple>()[1].cast<std::string>();
+  if (name == dtype) return;
+  throw_type_error("%s: %s.dtype is %s, must be %s", op(), array, name.c_str(), dtype);
+}
+
 std::vector<int64_t> Request::input_bytes() const {
   std::vector<int64_t> sizes;
   for (const auto& [name, entry] : arrays_) {

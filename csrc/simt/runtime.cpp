@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/parallel.h"
 #include "simt/worker.h"
 
 namespace ck::simt {
@@ -108,6 +109,7 @@ void Worker::run(const Launch& launch) {
   for (uint64_t i = 0; i < padded; ++i) {
     const uint64_t block = i ^ block_xor;
     if (block >= blocks) continue;
+    poll_interrupt();
     if (order_ == Order::kShuffled) random_state_ = mix(options.seed ^ mix(block));
     current.block_idx = {static_cast<unsigned>(block % grid.x),
                          static_cast<unsigned>(block / grid.x % grid.y),

@@ -13,6 +13,7 @@ static Reason supports(const Conv2dProblem&, Direction) { return accepted(); }
 
 static int64_t workspace_bytes(const Conv2dProblem& problem, Direction direction, int threads) {
   if (direction == Direction::kWgrad) return wgrad_workspace_bytes(problem, threads);
+  if (fits_planes(problem, direction)) return 0;
   return gather_workspace_bytes(problem, direction, threads);
 }
 
@@ -20,6 +21,8 @@ static void run(const Conv2dProblem& problem, Direction direction, const Conv2dA
                 const Execution& execution) {
   if (direction == Direction::kWgrad) {
     run_wgrad(problem, arrays, execution);
+  } else if (fits_planes(problem, direction)) {
+    run_planes(problem, direction, arrays, execution);
   } else {
     run_gather(problem, direction, arrays, execution);
   }

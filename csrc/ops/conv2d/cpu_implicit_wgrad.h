@@ -21,57 +21,15 @@
 #include "cpu/pixels.h"
 #include "cpu/planes.h"
 #include "cpu/tasks.h"
+#include "ops/conv2d/cpu_matrix.h"
 #include "ops/conv2d/problem.h"
 
 namespace ck {
 namespace CK_ISA {
 namespace {
 
-// B of NCHW: gemm_k are pixels of images that each hold `filters` planes, columns are filters.
-template <class T>
-struct TransposedPlanes {
-  const T* at;  // the group's filter 0 in image 0
-  int64_t image_stride, plane;
-
-  const T* panels(Span cols, int64_t k, int64_t depth, T* space) const {
-    for (int64_t d = 0; d < depth;) {
-      const int64_t pixel = (k + d) % plane;
-      const int64_t run = min_of(depth - d, plane - pixel);
-      const T* from = at + (k + d) / plane * image_stride + pixel;
-      T* to = space + d * kTileCols<T>;
-      for (int64_t j = cols.begin; j < cols.end; j += kTileCols<T>, to += depth * kTileCols<T>) {
-        transpose(from + j * plane, plane, min_of(kTileCols<T>, cols.end - j), run, to,
-                  int64_t(kTileCols<T>));
-      }
-      d += run;
-    }
-    return space;
-  }
-};
-
-// Adds finished tiles to a matrix; the first piece overwrites it.
-template <class T>
-struct AddingStore {
-  T* at;
-  int64_t stride;
-  bool first;
-
-  void tile(int64_t i, int rows, int64_t j, int cols, const T* sums) const {
-    for (int r = 0; r < rows; ++r, sums += kTileCols<T>) {
-      T* row = at + (i + r) * stride + j;
-      for (int v = 0; v < cols; v += kLanes<T>) {
-        const uint32_t lanes = first_lanes(min_of(cols - v, kLanes<T>));
-        Vec<T> sum = Vec<T>::load(sums + v);
-        if (!first) sum = Vec<T>::load_masked(row + v, lanes) + sum;
-        sum.store_masked(row + v, lanes);
-      }
-    }
-  }
-};
-
 template <class T>
 struct WgradPlan {
-  static constexpr int64_t kPiecePixels = 4096;
   static constexpr int64_t kBlockRows = 384, kBlockCols = 256;
 
   const Conv2dProblem& problem;
@@ -187,8 +145,8 @@ struct WgradPlan {
     const PlaneRows<T> a = {
         &table, table.planes.at + group * problem.c_per_group * table.planes.channel_stride};
     const int64_t plane = problem.p * problem.q, k = problem.k_per_group;
-    const TransposedPlanes<T> b = {grad_y + (image * problem.k + group * k) * plane,
-                                   problem.k * plane, plane};
+    const PanelsAcrossImages<T> b = {grad_y + (image * problem.k + group * k) * plane,
+                                     problem.k * plane, plane};
     add(a, b, AddingStore<T>{totals + group * k * filter, k, image == 0}, rows, cols, count,
         worker);
   }
