@@ -10,7 +10,7 @@ import numpy as np
 from convkit.apps.filters import EDGE_KERNELS, filter_bank
 from convkit.apps.images import as_image, color_map, enlarge
 from convkit.apps.solve import learn_kernel, sharpen
-from convkit.apps.stages import SEPIA
+from convkit.apps.stages import CYCLE, SEPIA
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,7 +51,7 @@ def make_pictures(color: np.ndarray, gray: np.ndarray, name: str) -> tuple[list[
         ),
         *_edges(gray),
         *_features(color),
-        _sepia(color),
+        *_mixed(color),
         *_pools(color),
     ]
     pictures += _optional(lambda: [_gram(color)]) + _optional(lambda: _im2col(gray))
@@ -107,18 +107,29 @@ def _features(color: np.ndarray) -> list[Picture]:
     return pictures
 
 
-def _sepia(color: np.ndarray) -> Picture:
+def _mixed(color: np.ndarray) -> list[Picture]:
     import convkit
 
-    weights = np.array(SEPIA, np.float32)[:, :, None, None]
-    toned = convkit.conv2d(color, weights)[0]
-    return Picture(
-        "sepia.png",
-        as_image(toned, "clip"),
-        "Sepia is a 1x1 convolution: three outputs, each a mix of red, green and blue",
-        "The photograph in brown tones",
-        "mix",
-    )
+    def mix(rows: tuple[tuple[float, ...], ...]) -> Image:
+        weights = np.array(rows, np.float32)[:, :, None, None]
+        return as_image(convkit.conv2d(color, weights)[0], "clip")
+
+    return [
+        Picture(
+            "mix-sepia.png",
+            mix(SEPIA),
+            "Sepia: three filters, each a mix of red, green and blue",
+            "The photograph in brown tones",
+            "mix",
+        ),
+        Picture(
+            "mix-exchanged.png",
+            mix(CYCLE),
+            "Colours exchanged: the weights are three ones and six zeros",
+            "The photograph in false colours",
+            "mix",
+        ),
+    ]
 
 
 def _pools(color: np.ndarray) -> list[Picture]:
@@ -239,7 +250,7 @@ def overview(pictures: list[Picture]) -> Image:
         "feature-11.png",
         "pooled-max.png",
         "gram.png",
-        "sepia.png",
+        "mix-sepia.png",
         "gradient-restored.png",
     )
     found = {picture.file: picture.image for picture in pictures}
