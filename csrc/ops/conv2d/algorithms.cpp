@@ -15,8 +15,8 @@ CK_DECLARE_GPU_KERNEL(Conv2dKernel, conv2d_implicit_gemm)
 namespace {
 
 const Conv2dRow kRows[] = {
-    {"implicit_gemm", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_implicit_gemm)},
     {"1x1", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_1x1)},
+    {"implicit_gemm", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_implicit_gemm)},
     {"im2col", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_im2col)},
     {"direct", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_direct)},
     CK_GPU_ROWS("1x1", kAllDirections, 8.0, conv2d_1x1),
