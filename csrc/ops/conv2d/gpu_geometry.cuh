@@ -166,8 +166,8 @@ constexpr int64_t kChunkPixels = 4096;  // gemm_k of one wgrad block
 constexpr int64_t kPartialBytes = int64_t(256) << 20;
 constexpr int64_t kGridLimit = (int64_t(1) << 31) - 1;
 constexpr int64_t kSmallChannels = 32;  // as many as the small tile holds
-// Under two blocks for each multiprocessor of the largest devices the small tile spreads the work wider. The host has
-// one, and so runs both tiles on small problems.
+// Under two blocks for each multiprocessor of the largest devices the small tile spreads the work
+// wider. The host has one, and so runs both tiles on small problems.
 #if defined(__CUDACC__)
 constexpr int64_t kFewBlocks = 264;
 #else

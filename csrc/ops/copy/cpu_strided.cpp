@@ -64,10 +64,26 @@ CK_INLINE T load_item(const char* at) {
   return item;
 }
 
+// For rows of a few cache lines a call of memcpy costs as much as the copy.
+CK_INLINE void copy_bytes(char* to, const char* from, int64_t bytes) {
+  if (bytes < kVectorBytes || bytes > 4096) {
+    __builtin_memcpy(to, from, bytes);
+    return;
+  }
+  typedef char Bytes __attribute__((vector_size(kVectorBytes)));
+  Bytes part;
+  for (int64_t i = 0; i + kVectorBytes <= bytes; i += kVectorBytes) {
+    __builtin_memcpy(&part, from + i, kVectorBytes);
+    __builtin_memcpy(to + i, &part, kVectorBytes);
+  }
+  __builtin_memcpy(&part, from + bytes - kVectorBytes, kVectorBytes);
+  __builtin_memcpy(to + bytes - kVectorBytes, &part, kVectorBytes);
+}
+
 template <class T>
 void copy_run(T* to, const char* from, int64_t stride, int64_t count) {
   if (stride == int64_t(sizeof(T))) {
-    __builtin_memcpy(to, from, count * sizeof(T));
+    copy_bytes(reinterpret_cast<char*>(to), from, count * int64_t(sizeof(T)));
   } else if (stride == 0) {
     fill(to, count, load_item<T>(from));
   } else if (stride == -int64_t(sizeof(T))) {  // reversed: with the step known this is a shuffle

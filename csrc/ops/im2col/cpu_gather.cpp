@@ -196,17 +196,35 @@ CK_INLINE void covering_windows(int64_t t, int64_t stride, int64_t dilation, int
   }
 }
 
+// An image row of few channels: whole window rows are added, windows descending, so that taps
+// ascend in each pixel.
+template <class T>
+void col2im_narrow_row(const Im2colProblem& p, const T* image, int64_t h, T* row) {
+  const int64_t row_elems = p.s * p.c;
+  fill(row, p.w * p.c, T(0));
+  covering_windows(h + p.pad_top, p.stride_h, p.dilation_h, p.r, p.p, [&](int64_t i, int64_t r) {
+    for (int64_t j = p.q - 1; j >= 0; --j) {
+      const int64_t left = j * p.stride_w - p.pad_left;
+      const TapRange inside = taps_inside(left, 1, p.s, p.w);
+      add_row(row + (left + inside.lo) * p.c,
+              image + ((i * p.q + j) * p.r + r) * row_elems + inside.lo * p.c, inside.size() * p.c);
+    }
+  });
+}
+
 template <class T>
 void col2im_nhwc(const Im2colProblem& p, const T* cols, T* x, const Execution& execution) {
   Arena arena(nullptr);
   Col2imScratch<T>::take(arena, p);
   const int64_t worker_bytes = arena.used_bytes();
   const int64_t pixel_elems = p.r * p.s * p.c;
+  const bool narrow = p.c < kLanes<T> && p.dilation_w == 1 && p.r * p.s <= kRowSumBlock;
   run_tasks(p.n * p.h, execution.threads, [&](int64_t task, int64_t worker) {
     Arena own(static_cast<char*>(execution.workspace) + worker * worker_bytes);
     const Col2imScratch<T> scratch = Col2imScratch<T>::take(own, p);
     const int64_t h = task % p.h;
     const T* const image = cols + task / p.h * p.p * p.q * pixel_elems;
+    if (narrow) return col2im_narrow_row(p, image, h, x + task * p.w * p.c);
     for (int64_t w = 0; w < p.w; ++w) {
       int64_t count = 0;
       covering_windows(
