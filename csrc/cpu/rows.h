@@ -1,20 +1,15 @@
-// Rows of pixels: moving them between arrays of different pixel pitch, adding them up, transposing
-// blocks of them. For kernels that move more than they compute.
+// Rows of pixels: moving them between arrays of different pixel pitch, adding them up. For kernels
+// that move more than they compute.
 #pragma once
 
 #include <cstdint>
 
-#include "cpu/vec.h"
+#include "cpu/operands.h"
 
 namespace ck {
 namespace CK_ISA {
 
 constexpr int64_t kRowSumBlock = 256;  // sums longer than this are sums of block sums
-
-static CK_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static CK_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-static CK_INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }  // a >= 0
-static CK_INLINE int64_t multiple_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
 // The taps of one axis that stay inside the image, [lo, hi), for the window that starts at `start`
 // (negative in the padding). Also the windows of one axis that a tap keeps inside the image, with
@@ -24,9 +19,9 @@ struct TapRange {
   CK_INLINE int64_t size() const { return hi - lo; }
 };
 static CK_INLINE TapRange taps_inside(int64_t start, int64_t step, int64_t taps, int64_t size) {
-  const int64_t lo = start >= 0 ? 0 : least(taps, divide_up(-start, step));
-  const int64_t hi = start >= size ? 0 : least(taps, (size - 1 - start) / step + 1);
-  return {lo, most(lo, hi)};
+  const int64_t lo = start >= 0 ? 0 : min_of(taps, ceil_div(-start, step));
+  const int64_t hi = start >= size ? 0 : min_of(taps, (size - 1 - start) / step + 1);
+  return {lo, max_of(lo, hi)};
 }
 
 template <class T>
@@ -80,7 +75,7 @@ static void sum_of_rows(int64_t taps, const T* const* values, int64_t elems, T* 
     const int64_t left = elems - i;
     Vec<T> total = Vec<T>::zero();
     for (int64_t first = 0; first < count; first += kRowSumBlock) {
-      const int64_t end = least(count, first + kRowSumBlock);
+      const int64_t end = min_of(count, first + kRowSumBlock);
       Vec<T> sum = Vec<T>::load_first((kTaps > 0 ? value_of[first] : values[first]) + i, left);
       for (int64_t t = first + 1; t < end; ++t) {
         sum = sum + Vec<T>::load_first((kTaps > 0 ? value_of[t] : values[t]) + i, left);
@@ -105,67 +100,6 @@ static void sum_of_rows(int64_t taps, const T* const* values, int64_t elems, T* 
       return sum_of_rows<T, 4>(taps, values, elems, sum_out);
     default:
       return sum_of_rows<T, 0>(taps, values, elems, sum_out);
-  }
-}
-
-// Lanes a0 b0 a1 b1 ... of the lower or the upper halves of a and b.
-template <bool kUpper, class Raw>
-static CK_INLINE Raw interleave_halves(Raw a, Raw b) {
-  constexpr int kCount = sizeof(Raw) / sizeof(a[0]);
-  constexpr int kFirst = kUpper ? kCount / 2 : 0;
-  if constexpr (kCount == 2) {
-    return __builtin_shufflevector(a, b, kFirst, kFirst + 2);
-  } else if constexpr (kCount == 4) {
-    return __builtin_shufflevector(a, b, kFirst, kFirst + 4, kFirst + 1, kFirst + 5);
-  } else if constexpr (kCount == 8) {
-    return __builtin_shufflevector(a, b, kFirst, kFirst + 8, kFirst + 1, kFirst + 9, kFirst + 2,
-                                   kFirst + 10, kFirst + 3, kFirst + 11);
-  } else {
-    static_assert(kCount == 16);
-    return __builtin_shufflevector(a, b, kFirst, kFirst + 16, kFirst + 1, kFirst + 17, kFirst + 2,
-                                   kFirst + 18, kFirst + 3, kFirst + 19, kFirst + 4, kFirst + 20,
-                                   kFirst + 5, kFirst + 21, kFirst + 6, kFirst + 22, kFirst + 7,
-                                   kFirst + 23);
-  }
-}
-
-// to[j][i] = from[i][j] for i < rows, j < columns, both at most kLanes: log2(kLanes) rounds, each
-// of which interleaves row i with row i + kLanes / 2. Rows and columns beyond are not touched.
-template <class T>
-static void transpose_block(T* to, int64_t to_step, const T* from, int64_t from_step, int64_t rows,
-                            int64_t columns) {
-  typedef typename Vec<T>::Raw Raw;
-  constexpr int kCount = kLanes<T>;
-  Raw row[kCount], mixed[kCount];
-#pragma GCC unroll 16
-  for (int i = 0; i < kCount; ++i) {
-    row[i] = i < rows ? Vec<T>::load_first(from + i * from_step, columns).raw : Raw{};
-  }
-#pragma GCC unroll 4
-  for (int round = 1; round < kCount; round *= 2) {
-#pragma GCC unroll 8
-    for (int i = 0; i < kCount / 2; ++i) {
-      mixed[2 * i] = interleave_halves<false>(row[i], row[i + kCount / 2]);
-      mixed[2 * i + 1] = interleave_halves<true>(row[i], row[i + kCount / 2]);
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < kCount; ++i) row[i] = mixed[i];
-  }
-#pragma GCC unroll 16
-  for (int j = 0; j < kCount; ++j) {
-    if (j < columns) Vec<T>{row[j]}.store_first(to + j * to_step, rows);
-  }
-}
-
-// to[j][i] = from[i][j] for whole matrices.
-template <class T>
-static void transpose(T* to, int64_t to_step, const T* from, int64_t from_step, int64_t rows,
-                      int64_t columns) {
-  for (int64_t i = 0; i < rows; i += kLanes<T>) {
-    for (int64_t j = 0; j < columns; j += kLanes<T>) {
-      transpose_block(to + j * to_step + i, to_step, from + i * from_step + j, from_step,
-                      least(kLanes<T>, rows - i), least(kLanes<T>, columns - j));
-    }
   }
 }
 

@@ -64,10 +64,26 @@ CK_INLINE T load_item(const char* at) {
   return item;
 }
 
+// For rows of a few cache lines a call of memcpy costs as much as the copy.
+CK_INLINE void copy_bytes(char* to, const char* from, int64_t bytes) {
+  if (bytes < kVectorBytes || bytes > 4096) {
+    __builtin_memcpy(to, from, bytes);
+    return;
+  }
+  typedef char Bytes __attribute__((vector_size(kVectorBytes)));
+  Bytes part;
+  for (int64_t i = 0; i + kVectorBytes <= bytes; i += kVectorBytes) {
+    __builtin_memcpy(&part, from + i, kVectorBytes);
+    __builtin_memcpy(to + i, &part, kVectorBytes);
+  }
+  __builtin_memcpy(&part, from + bytes - kVectorBytes, kVectorBytes);
+  __builtin_memcpy(to + bytes - kVectorBytes, &part, kVectorBytes);
+}
+
 template <class T>
-void copy_run(T* to, const char* from, int64_t stride, int64_t count) {
+void copy_items(T* to, const char* from, int64_t stride, int64_t count) {
   if (stride == int64_t(sizeof(T))) {
-    __builtin_memcpy(to, from, count * sizeof(T));
+    copy_bytes(reinterpret_cast<char*>(to), from, count * int64_t(sizeof(T)));
   } else if (stride == 0) {
     fill(to, count, load_item<T>(from));
   } else if (stride == -int64_t(sizeof(T))) {  // reversed: with the step known this is a shuffle
@@ -82,20 +98,20 @@ template <class T>
 void copy_rows(const MergedCopy& m, const char* src, T* dst, int threads) {
   const int outer_rank = m.rank - 1;
   const int64_t length = m.shape[outer_rank];
-  const int64_t cut = least(length, most(1, kTaskBytes / int64_t(sizeof(T))));
-  const int64_t cuts = divide_up(length, cut);
+  const int64_t cut = min_of(length, max_of(1, kTaskBytes / int64_t(sizeof(T))));
+  const int64_t cuts = ceil_div(length, cut);
   int64_t rows = 1;
   for (int d = 0; d < outer_rank; ++d) rows *= m.shape[d];
-  const int64_t rows_per_task = most(1, cut / length);
-  const int64_t row_tasks = divide_up(rows, rows_per_task);
+  const int64_t rows_per_task = max_of(1, cut / length);
+  const int64_t row_tasks = ceil_div(rows, rows_per_task);
   run_tasks(row_tasks * cuts, threads, [&](int64_t task, int64_t) {
-    const int64_t first = task % cuts * cut, count = least(cut, length - first);
+    const int64_t first = task % cuts * cut, count = min_of(cut, length - first);
     const int64_t begin = task / cuts * rows_per_task;
-    const int64_t end = least(rows, begin + rows_per_task);
+    const int64_t end = min_of(rows, begin + rows_per_task);
     RowWalk walk(m, begin);
     for (int64_t row = begin; row < end; ++row, walk.next()) {
-      copy_run(dst + row * length + first, src + walk.offset() + first * m.strides[outer_rank],
-               m.strides[outer_rank], count);
+      copy_items(dst + row * length + first, src + walk.offset() + first * m.strides[outer_rank],
+                 m.strides[outer_rank], count);
     }
   });
 }
@@ -109,13 +125,13 @@ CK_INLINE void transpose_items(T* to, int64_t to_step, const T* from, int64_t fr
 }
 CK_INLINE void transpose_items(uint32_t* to, int64_t to_step, const uint32_t* from,
                                int64_t from_step, int64_t rows, int64_t columns) {
-  transpose(reinterpret_cast<float*>(to), to_step, reinterpret_cast<const float*>(from), from_step,
-            rows, columns);
+  transpose(reinterpret_cast<const float*>(from), from_step, rows, columns,
+            reinterpret_cast<float*>(to), to_step);
 }
 CK_INLINE void transpose_items(uint64_t* to, int64_t to_step, const uint64_t* from,
                                int64_t from_step, int64_t rows, int64_t columns) {
-  transpose(reinterpret_cast<double*>(to), to_step, reinterpret_cast<const double*>(from),
-            from_step, rows, columns);
+  transpose(reinterpret_cast<const double*>(from), from_step, rows, columns,
+            reinterpret_cast<double*>(to), to_step);
 }
 
 // The source is contiguous along dimension `along`, the result along the last one.
@@ -138,8 +154,8 @@ void copy_transposed(const MergedCopy& m, int along, const char* src, T* dst, in
     outer_step[outer.rank++] = dst_step[d];
     count *= m.shape[d];
   }
-  const int64_t blocks_a = divide_up(m.shape[along], kBlock);
-  const int64_t blocks_b = divide_up(m.shape[last], kBlock);
+  const int64_t blocks_a = ceil_div(m.shape[along], kBlock);
+  const int64_t blocks_b = ceil_div(m.shape[last], kBlock);
   const int64_t src_step = m.strides[last] / int64_t(sizeof(T));
   run_tasks(count * blocks_a * blocks_b, threads, [&](int64_t task, int64_t) {
     const int64_t b = task % blocks_b * kBlock, a = task / blocks_b % blocks_a * kBlock;
@@ -152,7 +168,7 @@ void copy_transposed(const MergedCopy& m, int along, const char* src, T* dst, in
       index /= outer.shape[d];
     }
     transpose_items(to, dst_step[along], reinterpret_cast<const T*>(from), src_step,
-                    least(kBlock, m.shape[last] - b), least(kBlock, m.shape[along] - a));
+                    min_of(kBlock, m.shape[last] - b), min_of(kBlock, m.shape[along] - a));
   });
 }
 

@@ -88,7 +88,7 @@ struct PhasePlan {
 PhasePlan plan_phases(const Im2colProblem& p) {
   const int64_t reach = (p.s - 1) * p.dilation_w;
   // Both phases of stride 2, even where one stays zero: storing pairs is one shuffle.
-  const int64_t phases = p.stride_w == 2 ? 2 : least(p.stride_w, reach + 1);
+  const int64_t phases = p.stride_w == 2 ? 2 : min_of(p.stride_w, reach + 1);
   return {phases, p.q + reach / p.stride_w, p.r * p.s > kRowSumBlock};
 }
 
@@ -122,7 +122,7 @@ void store_phases(const Im2colProblem& p, const PhasePlan& plan, const T* sums, 
     // Whole pairs, then what is left at either end.
     const int64_t first = p.pad_left % 2 == 0 ? 0 : 1;
     const int64_t j = (p.pad_left + first) / 2;
-    const int64_t pairs = most(0, least((p.w - first) / 2, plan.elems - j));
+    const int64_t pairs = max_of(0, min_of((p.w - first) / 2, plan.elems - j));
     interleave_two(row + first, sums + j, sums + plan.elems + j, pairs);
     const auto store_one = [&](int64_t w) {
       const int64_t t = w + p.pad_left;
@@ -138,7 +138,7 @@ void store_phases(const Im2colProblem& p, const PhasePlan& plan, const T* sums, 
     const int64_t j = (column + p.pad_left) / p.stride_w;
     if (column >= p.w) continue;
     const int64_t count = (p.w - 1 - column) / p.stride_w + 1;
-    const int64_t summed = phase < plan.phases ? most(0, least(count, plan.elems - j)) : 0;
+    const int64_t summed = phase < plan.phases ? max_of(0, min_of(count, plan.elems - j)) : 0;
     copy_pixels(row + column, p.stride_w, sums + phase * plan.elems + j, 1, summed, 1);
     for (int64_t i = summed; i < count; ++i) row[column + i * p.stride_w] = T(0);
   }
@@ -152,12 +152,12 @@ void col2im_nchw(const Im2colProblem& p, const T* cols, T* x, const Execution& e
   Col2imScratch<T>::take(arena, p);
   const int64_t worker_bytes = arena.used_bytes();
   // Bands of 8 rows: neighbours read neighbouring output rows.
-  const int64_t bands = divide_up(p.h, 8);
+  const int64_t bands = ceil_div(p.h, 8);
   run_tasks(p.n * p.c * bands, execution.threads, [&](int64_t task, int64_t worker) {
     Arena own(static_cast<char*>(execution.workspace) + worker * worker_bytes);
     const Col2imScratch<T> scratch = Col2imScratch<T>::take(own, p);
     const int64_t plane = task / bands, first = task % bands * 8;
-    for (int64_t h = first; h < least(p.h, first + 8); ++h) {
+    for (int64_t h = first; h < min_of(p.h, first + 8); ++h) {
       fill(scratch.sums, phase_elems, T(0));
       if (plan.blocks) fill(scratch.totals, phase_elems, T(0));
       int64_t block = 0;
@@ -188,12 +188,28 @@ void col2im_nchw(const Im2colProblem& p, const T* cols, T* x, const Execution& e
 template <class Visit>
 CK_INLINE void covering_windows(int64_t t, int64_t stride, int64_t dilation, int64_t taps,
                                 int64_t windows, Visit visit) {
-  for (int64_t i = least(windows - 1, t / stride); i >= 0; --i) {
+  for (int64_t i = min_of(windows - 1, t / stride); i >= 0; --i) {
     const int64_t offset = t - i * stride;
     const int64_t tap = dilation == 1 ? offset : offset / dilation;
     if (tap >= taps) return;
     if (tap * dilation == offset) visit(i, tap);
   }
+}
+
+// An image row of few channels: whole window rows are added, windows descending, so that taps
+// ascend in each pixel.
+template <class T>
+void col2im_narrow_row(const Im2colProblem& p, const T* image, int64_t h, T* row) {
+  const int64_t row_elems = p.s * p.c;
+  fill(row, p.w * p.c, T(0));
+  covering_windows(h + p.pad_top, p.stride_h, p.dilation_h, p.r, p.p, [&](int64_t i, int64_t r) {
+    for (int64_t j = p.q - 1; j >= 0; --j) {
+      const int64_t left = j * p.stride_w - p.pad_left;
+      const TapRange inside = taps_inside(left, 1, p.s, p.w);
+      add_row(row + (left + inside.lo) * p.c,
+              image + ((i * p.q + j) * p.r + r) * row_elems + inside.lo * p.c, inside.size() * p.c);
+    }
+  });
 }
 
 template <class T>
@@ -202,11 +218,13 @@ void col2im_nhwc(const Im2colProblem& p, const T* cols, T* x, const Execution& e
   Col2imScratch<T>::take(arena, p);
   const int64_t worker_bytes = arena.used_bytes();
   const int64_t pixel_elems = p.r * p.s * p.c;
+  const bool narrow = p.c < kLanes<T> && p.dilation_w == 1 && p.r * p.s <= kRowSumBlock;
   run_tasks(p.n * p.h, execution.threads, [&](int64_t task, int64_t worker) {
     Arena own(static_cast<char*>(execution.workspace) + worker * worker_bytes);
     const Col2imScratch<T> scratch = Col2imScratch<T>::take(own, p);
     const int64_t h = task % p.h;
     const T* const image = cols + task / p.h * p.p * p.q * pixel_elems;
+    if (narrow) return col2im_narrow_row(p, image, h, x + task * p.w * p.c);
     for (int64_t w = 0; w < p.w; ++w) {
       int64_t count = 0;
       covering_windows(
@@ -243,7 +261,7 @@ int64_t workspace_bytes(const Im2colProblem& p, Direction direction, int threads
   } else {
     Col2imScratch<double>::take(arena, p);
   }
-  return arena.used_bytes() * most(1, threads);
+  return arena.used_bytes() * max_of(1, threads);
 }
 
 void run(const Im2colProblem& p, Direction direction, const Im2colArrays& arrays,
