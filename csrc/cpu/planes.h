@@ -262,12 +262,9 @@ struct PhaseCopy {
         const int64_t count = first < w.source ? (w.source - 1 - first) / w.stride + 1 : 0;
         for (int64_t i = 0; i < h.phase_size(); ++i, to += w.phase_size()) {
           const int64_t row = h.residue(sh) + i * h.stride;
-          int64_t j = 0;
-          if (row < h.source) {
-            const T* source = from + row * w.source + first;
-            for (; j < count; ++j) to[j] = source[j * w.stride];
-          }
-          for (; j < w.phase_size(); ++j) to[j] = T(0);
+          const int64_t inside = row < h.source ? count : 0;
+          if (inside > 0) copy_every(from + row * w.source + first, w.stride, inside, to);
+          zero_run(to + inside, w.phase_size() - inside);
         }
       }
     }
