@@ -30,6 +30,21 @@ static CK_INLINE void zip(Vec<T> a, Vec<T> b, Vec<T>* low, Vec<T>* high) {
   }
 }
 
+// Lanes 0, 2, 4, ... of a, then of b.
+template <class T>
+static CK_INLINE Vec<T> even_lanes(Vec<T> a, Vec<T> b) {
+  if constexpr (kLanes<T> == 16) {
+    return {__builtin_shufflevector(a.raw, b.raw, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26,
+                                    28, 30)};
+  } else if constexpr (kLanes<T> == 8) {
+    return {__builtin_shufflevector(a.raw, b.raw, 0, 2, 4, 6, 8, 10, 12, 14)};
+  } else if constexpr (kLanes<T> == 4) {
+    return {__builtin_shufflevector(a.raw, b.raw, 0, 2, 4, 6)};
+  } else {
+    return {__builtin_shufflevector(a.raw, b.raw, 0, 2)};
+  }
+}
+
 // Square of kLanes: each round of zips rotates the bits of (row, lane) by one, and log2(kLanes)
 // rounds swap them.
 template <class T>
@@ -80,6 +95,36 @@ static CK_INLINE void copy_run(const T* from, int64_t count, T* to) {
   if (i < count) {
     const uint32_t lanes = first_lanes(count - i);
     Vec<T>::load_masked(from + i, lanes).store_masked(to + i, lanes);
+  }
+}
+
+template <class T>
+static CK_INLINE Vec<T> load_available(const T* from, int64_t available) {
+  return available > 0 ? Vec<T>::load_first(from, available) : Vec<T>::zero();
+}
+
+// to[j] = from[j * stride] for j < count; `from` has (count - 1) * stride + 1 elements that may be
+// read.
+template <class T>
+static void copy_every(const T* from, int64_t stride, int64_t count, T* to) {
+  constexpr int kStep = kLanes<T>;
+  if (stride == 1) {
+    copy_run(from, count, to);
+  } else if (stride == 2 || stride == 4) {
+    int64_t available = (count - 1) * stride + 1;
+    for (int64_t j = 0; j < count; j += kStep) {
+      Vec<T> v = even_lanes(load_available(from, available),
+                            load_available(from + kStep, available - kStep));
+      if (stride == 4) {
+        v = even_lanes(v, even_lanes(load_available(from + 2 * kStep, available - 2 * kStep),
+                                     load_available(from + 3 * kStep, available - 3 * kStep)));
+      }
+      v.store_first(to + j, count - j);
+      from += kStep * stride;
+      available -= kStep * stride;
+    }
+  } else {
+    for (int64_t j = 0; j < count; ++j) to[j] = from[j * stride];
   }
 }
 

@@ -1,11 +1,13 @@
 // The implicit im2col of NCHW: rows of the column matrix gathered straight into packed operands.
 //
 // A row of the column matrix is one channel under one tap; its elements are pixels, and
-// neighbouring pixels lie side by side in the source until a row of the image ends. So for each
-// vector of pixels and each tap a small table holds the masked loads that fill it (nearly always
-// one: where output and source rows are equally long, the rows of an image join seamlessly and
-// padding is only a hole in the mask). The table serves all channels, and packing costs a load, a
-// mask and a store per vector, with no test of any element.
+// neighbouring pixels lie side by side in the source until a row of the image ends. So a vector of
+// pixels is filled by few masked loads, nearly always one: where output and source rows are equally
+// long, the rows of an image join seamlessly and padding is only a hole in the mask. Which loads
+// they are does not depend on the tap, which only shifts them; and the mask is the lanes whose
+// source row exists under the tap's row, and those whose column exists under its column. Small
+// tables of both, made once per block of pixels, leave a load, a mask and a store per vector, with
+// no test of any element.
 //
 // Strided convolutions first copy the source phase by phase (gather.h), after which they are like
 // the others.
@@ -35,14 +37,40 @@ struct LaneRun {
   uint32_t lanes;
 };
 
-// A stretch of consecutive pixels of one output row inside a vector.
-struct PixelPiece {
-  int64_t image, i, j;
-  int32_t lane, count;
-};
+// Walks pixels (image * height + i) * width + j in stretches that stay in one vector and in one
+// row.
+template <class T, class Body>
+static CK_INLINE void for_each_stretch(Span pixels, int64_t height, int64_t width,
+                                       const Body& body) {
+  int64_t j = pixels.begin % width, i = pixels.begin / width % height;
+  int64_t image = pixels.begin / (width * height);
+  int64_t vector = 0;
+  for (int64_t m = pixels.begin; m < pixels.end; ++vector) {
+    const int64_t end = min_of(m + kLanes<T>, pixels.end);
+    for (int64_t lane = 0; m < end;) {
+      const int64_t count = min_of(end - m, width - j);
+      body(vector, lane, count, image, i, j);
+      lane += count;
+      m += count;
+      j += count;
+      if (j == width) {
+        j = 0;
+        if (++i == height) {
+          i = 0;
+          ++image;
+        }
+      }
+    }
+  }
+}
 
-// Taps are numbered t = th * taps_w + tw. Holds the loads of `pixels` for a window of at most
-// kDepthBlock taps.
+// Stretches a vector may fall into where rows have `row` pixels.
+template <class T>
+static int64_t max_stretches(int64_t row) {
+  return min_of(kLanes<T>, (kLanes<T> + row - 2) / max_of(1, row) + 1);
+}
+
+// The loads that fill the vectors of a span of pixels, under any tap.
 template <class T>
 class TapTable {
  public:
@@ -55,146 +83,140 @@ class TapTable {
     table.h = h;
     table.w = w;
     const int64_t vectors = ceil_div(max_pixels, kLanes<T>);
-    const int64_t pieces = vectors * max_pieces(w.count);
-    const int64_t window = min_of(h.taps * w.taps, kDepthBlock);
-    table.pieces_ = arena.template take<PixelPiece>(pieces);
-    table.piece_start_ = arena.template take<int32_t>(vectors + 1);
-    table.runs_ = arena.template take<LaneRun>(pieces * window);
-    table.run_start_ = arena.template take<int32_t>(vectors * window + 1);
+    table.runs_ = arena.template take<LaneRun>(vectors * max_stretches<T>(w.count));
+    table.run_start_ = arena.template take<int32_t>(vectors + 1);
+    table.row_lanes_ = arena.template take<uint32_t>(vectors * h.taps);
+    table.col_lanes_ = arena.template take<uint32_t>(vectors * w.taps);
+    table.row_shift_ = arena.template take<int64_t>(h.taps);
+    table.col_shift_ = arena.template take<int64_t>(w.taps);
     return table;
-  }
-
-  static int64_t max_pieces(int64_t row) {
-    return min_of(kLanes<T>, (kLanes<T> + row - 2) / max_of(1, row) + 1);
   }
 
   int64_t taps() const { return h.taps * w.taps; }
   int64_t vectors() const { return vectors_; }
   Span pixels() const { return pixels_; }
 
-  // Pixels are numbered (image * h.count + i) * w.count + j.
   void set_pixels(Span pixels) {
     pixels_ = pixels;
-    vectors_ = 0;
-    tap_count_ = 0;
-    int64_t j = pixels.begin % w.count, i = pixels.begin / w.count % h.count;
-    int64_t image = pixels.begin / (w.count * h.count);
-    int32_t pieces = 0;
-    for (int64_t m = pixels.begin; m < pixels.end;) {
-      const int64_t end = min_of(m + kLanes<T>, pixels.end);
-      piece_start_[vectors_++] = pieces;
-      for (int32_t lane = 0; m < end;) {
-        const int32_t count = int32_t(min_of(end - m, w.count - j));
-        pieces_[pieces++] = {image, i, j, lane, count};
-        lane += count;
-        m += count;
-        j += count;
-        if (j == w.count) {
-          j = 0;
-          if (++i == h.count) {
-            i = 0;
-            ++image;
-          }
-        }
-      }
+    vectors_ = ceil_div(pixels.size(), kLanes<T>);
+    for (int64_t t = 0; t < h.taps; ++t) {
+      row_shift_[t] = (h.phase_slot(t) * w.phases() * planes.height + h.shift(t)) * planes.width;
     }
-    piece_start_[vectors_] = pieces;
-  }
-
-  // The window of taps [first, first + count), wrapping around; at most kDepthBlock of them.
-  void set_taps(int64_t first, int64_t count) {
-    if (count <= tap_count_ && first == first_tap_) return;
-    first_tap_ = first;
-    tap_count_ = count;
+    for (int64_t t = 0; t < w.taps; ++t) {
+      col_shift_[t] = w.phase_slot(t) * planes.height * planes.width + w.shift(t);
+    }
+    for (int64_t n = 0; n < vectors_ * h.taps; ++n) row_lanes_[n] = 0;
+    for (int64_t n = 0; n < vectors_ * w.taps; ++n) col_lanes_[n] = 0;
     int32_t runs = 0;
-    int32_t* start = run_start_;
-    for (int64_t n = 0; n < count; ++n) {
-      const int64_t t = (first + n) % taps();
-      const int64_t th = t / w.taps, tw = t % w.taps;
-      const int64_t down = h.shift(th), right = w.shift(tw);
-      const int64_t slot = h.phase_slot(th) * w.phases() + w.phase_slot(tw);
-      const int64_t shift = (slot * planes.height + down) * planes.width + right;
-      for (int64_t v = 0; v < vectors_; ++v) {
-        const int32_t begin = runs;
-        *start++ = begin;
-        for (int32_t p = piece_start_[v]; p < piece_start_[v + 1]; ++p) {
-          const PixelPiece& piece = pieces_[p];
-          if (piece.i + down < 0 || piece.i + down >= planes.height) continue;
-          const int64_t low = max_of(piece.j, -right);
-          const int64_t high = min_of(piece.j + piece.count, planes.width - right);
-          if (low >= high) continue;
-          const int64_t offset = piece.image * planes.image_stride + piece.i * planes.width +
-                                 piece.j - piece.lane + shift;
-          const uint32_t lanes = first_lanes(high - low) << (piece.lane + low - piece.j);
-          if (runs > begin && runs_[runs - 1].offset == offset) {
+    for_each_stretch<T>(
+        pixels, h.count, w.count,
+        [&](int64_t v, int64_t lane, int64_t count, int64_t image, int64_t i, int64_t j) {
+          const uint32_t lanes = first_lanes(count) << lane;
+          const int64_t offset = image * planes.image_stride + i * planes.width + j - lane;
+          if (lane == 0) run_start_[v] = runs;
+          if (lane > 0 && runs_[runs - 1].offset == offset) {
             runs_[runs - 1].lanes |= lanes;
           } else {
             runs_[runs++] = {offset, lanes};
           }
+          for (int64_t t = 0; t < h.taps; ++t) {
+            const int64_t row = i + h.shift(t);
+            if (row >= 0 && row < planes.height) row_lanes_[v * h.taps + t] |= lanes;
+          }
+          for (int64_t t = 0; t < w.taps; ++t) {
+            const int64_t low = max_of(j, -w.shift(t));
+            const int64_t high = min_of(j + count, planes.width - w.shift(t));
+            if (low < high) {
+              col_lanes_[v * w.taps + t] |= first_lanes(high - low) << (lane + low - j);
+            }
+          }
+        });
+    run_start_[vectors_] = runs;
+  }
+
+  // Vector v of `count` channels under tap (th, tw). Rows of the column matrix a channel apart lie
+  // to_stride apart.
+  CK_INLINE void gather(const T* channel, int64_t count, int64_t th, int64_t tw, int64_t v, T* to,
+                        int64_t to_stride) const {
+    const uint32_t valid = row_lanes_[v * h.taps + th] & col_lanes_[v * w.taps + tw];
+    const LaneRun* run = runs_ + run_start_[v];
+    const int64_t runs = run_start_[v + 1] - run_start_[v];
+    const int64_t stride = planes.channel_stride;
+    channel += row_shift_[th] + col_shift_[tw];
+    if (runs == 1) {
+      const T* from = channel + run->offset;
+      const uint32_t lanes = run->lanes & valid;
+      if (lanes == kAllLanes<T> && count > 4) {
+        for (int64_t c = 0; c < count; ++c, from += stride, to += to_stride) {
+          Vec<T>::load(from).store(to);
         }
-        if (runs == begin)
-          runs_[runs++] = {0, 0};  // every vector has a run, so that loops need not ask
+      } else {
+        for (int64_t c = 0; c < count; ++c, from += stride, to += to_stride) {
+          Vec<T>::load_masked(from, lanes).store(to);
+        }
       }
-    }
-    *start = runs;
-  }
-
-  // Window that covers gemm_k [k, k + depth) where gemm_k = channel * taps + tap; the whole filter
-  // if it fits.
-  void set_taps_for(int64_t k, int64_t depth) {
-    if (taps() <= kDepthBlock) {
-      set_taps(0, taps());
+    } else if (runs == 2) {
+      const uint32_t lanes = run[0].lanes & valid, others = run[1].lanes & valid;
+      const T* from = channel + run[0].offset;
+      const T* other = channel + run[1].offset;
+      for (int64_t c = 0; c < count; ++c, from += stride, other += stride, to += to_stride) {
+        (Vec<T>::load_masked(from, lanes) | Vec<T>::load_masked(other, others)).store(to);
+      }
     } else {
-      set_taps(k % taps(), depth);
-    }
-  }
-
-  // One row of the column matrix: vector v goes to to + v / per_panel * panel_stride + v %
-  // per_panel * kLanes.
-  template <int kPerPanel>
-  CK_INLINE void gather(const T* channel, int64_t tap, T* to, int64_t panel_stride) const {
-    int64_t n = tap - first_tap_;
-    if (n < 0) n += taps();
-    const int32_t* start = run_start_ + n * vectors_;
-    for (int64_t v = 0; v < vectors_; v += kPerPanel, to += panel_stride) {
-#pragma GCC unroll 4
-      for (int u = 0; u < kPerPanel; ++u) {
-        if (kPerPanel > 1 && v + u >= vectors_) break;
-        const LaneRun* run = runs_ + start[v + u];
-        const LaneRun* end = runs_ + start[v + u + 1];
-        Vec<T> lanes = Vec<T>::load_masked(channel + run->offset, run->lanes);
-        while (++run < end) lanes = lanes | Vec<T>::load_masked(channel + run->offset, run->lanes);
-        lanes.store(to + u * kLanes<T>);
+      for (int64_t c = 0; c < count; ++c, channel += stride, to += to_stride) {
+        Vec<T> all = Vec<T>::load_masked(channel + run->offset, run->lanes & valid);
+        for (int64_t r = 1; r < runs; ++r) {
+          all = all | Vec<T>::load_masked(channel + run[r].offset, run[r].lanes & valid);
+        }
+        all.store(to);
       }
     }
   }
 
  private:
-  PixelPiece* pieces_ = nullptr;
-  int32_t* piece_start_ = nullptr;
   LaneRun* runs_ = nullptr;
   int32_t* run_start_ = nullptr;
-  int64_t vectors_ = 0, first_tap_ = 0, tap_count_ = 0;
+  uint32_t* row_lanes_ = nullptr;  // [vector][row of taps]
+  uint32_t* col_lanes_ = nullptr;  // [vector][column of taps]
+  int64_t* row_shift_ = nullptr;
+  int64_t* col_shift_ = nullptr;
+  int64_t vectors_ = 0;
   Span pixels_ = {0, 0};
+};
+
+// A place in (channel, tap), the order of gemm_k.
+struct TapWalk {
+  int64_t channel, th, tw;
+
+  TapWalk(int64_t k, const Axis& h, const Axis& w)
+      : channel(k / (h.taps * w.taps)), th(k / w.taps % h.taps), tw(k % w.taps) {}
+  CK_INLINE void next(const Axis& h, const Axis& w) {
+    if (++tw < w.taps) return;
+    tw = 0;
+    if (++th < h.taps) return;
+    th = 0;
+    ++channel;
+  }
 };
 
 // B of fprop and dgrad: gemm_k is (channel, tap), columns are the table's pixels.
 template <class T>
 struct PlanePanels {
-  TapTable<T>* table;
+  const TapTable<T>* table;
   const T* channels;  // channel 0 of the group
 
   const T* panels(Span, int64_t k, int64_t depth, T* space) const {
-    table->set_taps_for(k, depth);
-    const int64_t taps = table->taps();
-    int64_t tap = k % taps;
-    const T* channel = channels + k / taps * table->planes.channel_stride;
-    for (int64_t d = 0; d < depth; ++d) {
-      table->template gather<kTileVecs>(channel, tap, space + d * kTileCols<T>,
-                                        depth * kTileCols<T>);
-      if (++tap == taps) {
-        tap = 0;
-        channel += table->planes.channel_stride;
+    const int64_t taps = table->taps(), stride = table->planes.channel_stride;
+    const int64_t different = min_of(taps, depth);
+    // Channels innermost: what the table says of a vector under a tap is looked up once for all of
+    // them, and the few lines of source they read stay in L1 for the next tap.
+    for (int64_t v = 0; v < table->vectors(); ++v) {
+      T* panel = space + v / kTileVecs * depth * kTileCols<T> + v % kTileVecs * kLanes<T>;
+      TapWalk walk(k, table->h, table->w);
+      for (int64_t n = 0; n < different; ++n, walk.next(table->h, table->w)) {
+        const int64_t count = taps == different ? (depth - 1 - n) / taps + 1 : 1;
+        table->gather(channels + walk.channel * stride, count, walk.th, walk.tw, v,
+                      panel + n * kTileCols<T>, taps * kTileCols<T>);
       }
     }
     return space;
@@ -208,19 +230,15 @@ struct PlaneRows {
   const T* channels;
 
   RowTile<T> rows(int64_t i, int count, int64_t k, int64_t depth, T* space) const {
-    const Span pixels = {k, k + depth};
-    if (table->pixels().begin != pixels.begin || table->pixels().end != pixels.end) {
-      table->set_pixels(pixels);
+    if (table->pixels().begin != k || table->pixels().end != k + depth) {
+      table->set_pixels({k, k + depth});
     }
-    table->set_taps_for(i, count);
-    const int64_t taps = table->taps();
-    int64_t tap = i % taps;
-    const T* channel = channels + i / taps * table->planes.channel_stride;
-    for (int r = 0; r < count; ++r) {
-      table->template gather<1>(channel, tap, space + r * kPackedRow<T>, kLanes<T>);
-      if (++tap == taps) {
-        tap = 0;
-        channel += table->planes.channel_stride;
+    TapWalk walk(i, table->h, table->w);
+    for (int r = 0; r < count; ++r, walk.next(table->h, table->w)) {
+      const T* channel = channels + walk.channel * table->planes.channel_stride;
+      for (int64_t v = 0; v < table->vectors(); ++v) {
+        table->gather(channel, 1, walk.th, walk.tw, v, space + r * kPackedRow<T> + v * kLanes<T>,
+                      0);
       }
     }
     return {space, kPackedRow<T>};
@@ -244,12 +262,9 @@ struct PhaseCopy {
         const int64_t count = first < w.source ? (w.source - 1 - first) / w.stride + 1 : 0;
         for (int64_t i = 0; i < h.phase_size(); ++i, to += w.phase_size()) {
           const int64_t row = h.residue(sh) + i * h.stride;
-          int64_t j = 0;
-          if (row < h.source) {
-            const T* source = from + row * w.source + first;
-            for (; j < count; ++j) to[j] = source[j * w.stride];
-          }
-          for (; j < w.phase_size(); ++j) to[j] = T(0);
+          const int64_t inside = row < h.source ? count : 0;
+          if (inside > 0) copy_every(from + row * w.source + first, w.stride, inside, to);
+          zero_run(to + inside, w.phase_size() - inside);
         }
       }
     }
@@ -272,64 +287,62 @@ struct PlaneStore {
   static PlaneStore take(Arena& arena, int64_t max_pixels, int64_t row) {
     PlaneStore store = {};
     const int64_t vectors = ceil_div(max_pixels, kLanes<T>);
-    store.runs = arena.template take<LaneRun>(vectors * TapTable<T>::max_pieces(row));
+    store.runs = arena.template take<LaneRun>(vectors * max_stretches<T>(row));
     store.run_start = arena.template take<int32_t>(vectors + 1);
     return store;
   }
 
   void set_pixels(Span pixels, const Axis& h, const Axis& w, int64_t out_width) {
     first_pixel = pixels.begin;
-    int64_t j = pixels.begin % w.count, i = pixels.begin / w.count % h.count;
-    int64_t image = pixels.begin / (w.count * h.count);
-    int32_t count = 0;
-    int64_t vectors = 0;
     lane_step = w.step;
-    for (int64_t m = pixels.begin; m < pixels.end;) {
-      const int64_t end = min_of(m + kLanes<T>, pixels.end);
-      const int32_t begin = count;
-      run_start[vectors++] = begin;
-      for (int64_t lane = 0; m < end;) {
-        const int64_t piece = min_of(end - m, w.count - j);
-        const int64_t offset = image * image_stride + (h.first + i * h.step) * out_width + w.first +
-                               (j - lane) * w.step;
-        const uint32_t lanes = first_lanes(piece) << lane;
-        if (count > begin && runs[count - 1].offset == offset) {
-          runs[count - 1].lanes |= lanes;
-        } else {
-          runs[count++] = {offset, lanes};
-        }
-        lane += piece;
-        m += piece;
-        j += piece;
-        if (j == w.count) {
-          j = 0;
-          if (++i == h.count) {
-            i = 0;
-            ++image;
+    int32_t count = 0;
+    for_each_stretch<T>(
+        pixels, h.count, w.count,
+        [&](int64_t v, int64_t lane, int64_t length, int64_t image, int64_t i, int64_t j) {
+          const uint32_t lanes = first_lanes(length) << lane;
+          const int64_t offset = image * image_stride + (h.first + i * h.step) * out_width +
+                                 w.first + (j - lane) * w.step;
+          if (lane == 0) run_start[v] = count;
+          if (lane > 0 && runs[count - 1].offset == offset) {
+            runs[count - 1].lanes |= lanes;
+          } else {
+            runs[count++] = {offset, lanes};
           }
-        }
-      }
-    }
-    run_start[vectors] = count;
+        });
+    run_start[ceil_div(pixels.size(), kLanes<T>)] = count;
   }
 
   void tile(int64_t i, int rows, int64_t j, int cols, const T* sums) const {
     const int64_t vector = (j - first_pixel) / kLanes<T>;
-    for (int r = 0; r < rows; ++r, sums += kTileCols<T>) {
-      const int64_t channel = (i + r) * plane;
-      for (int v = 0; v * kLanes<T> < cols; ++v) {
-        const Vec<T> sum = Vec<T>::load(sums + v * kLanes<T>);
-        for (int32_t n = run_start[vector + v]; n < run_start[vector + v + 1]; ++n) {
-          const int64_t at = channel + runs[n].offset;
-          if (lane_step == 1) {
-            epilogue.apply_along_pixels(sum, i + r, at, runs[n].lanes)
-                .store_masked(out + at, runs[n].lanes);
-            continue;
-          }
-          for (int lane = 0; lane < kLanes<T>; ++lane) {
-            if (runs[n].lanes >> lane & 1u) out[at + lane * lane_step] = sums[v * kLanes<T> + lane];
-          }
+    for (int v = 0; v * kLanes<T> < cols; ++v, sums += kLanes<T>) {
+      for (int32_t n = run_start[vector + v]; n < run_start[vector + v + 1]; ++n) {
+        store_run(i, rows, runs[n], sums);
+      }
+    }
+  }
+
+ private:
+  CK_INLINE void store_run(int64_t i, int rows, LaneRun run, const T* sums) const {
+    int64_t at = i * plane + run.offset;
+    if (lane_step != 1) {
+      for (int r = 0; r < rows; ++r, at += plane, sums += kTileCols<T>) {
+        for (uint32_t lanes = run.lanes; lanes != 0; lanes &= lanes - 1) {
+          const int lane = __builtin_ctz(lanes);
+          out[at + lane * lane_step] = sums[lane];
         }
+      }
+    } else if (!epilogue.empty()) {
+      for (int r = 0; r < rows; ++r, at += plane, sums += kTileCols<T>) {
+        epilogue.apply_along_pixels(Vec<T>::load(sums), i + r, at, run.lanes)
+            .store_masked(out + at, run.lanes);
+      }
+    } else if (run.lanes == kAllLanes<T>) {
+      for (int r = 0; r < rows; ++r, at += plane, sums += kTileCols<T>) {
+        Vec<T>::load(sums).store(out + at);
+      }
+    } else {
+      for (int r = 0; r < rows; ++r, at += plane, sums += kTileCols<T>) {
+        Vec<T>::load(sums).store_masked(out + at, run.lanes);
       }
     }
   }

@@ -127,11 +127,7 @@ struct Im2col {
       }
       const T* from = channel + row * w.source + left;
       zero_run(to, begin);
-      if (w.stride == 1) {
-        copy_run(from + begin, end - begin, to + begin);
-      } else {
-        for (int64_t j = begin; j < end; ++j) to[j] = from[j * w.stride];
-      }
+      copy_every(from + begin * w.stride, w.stride, end - begin, to + begin);
       zero_run(to + end, w.count - end);
     }
   }
