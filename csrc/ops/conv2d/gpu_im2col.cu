@@ -122,7 +122,7 @@ __device__ __forceinline__ Pack<T, kCount> gather_taps(const Geometry& g, const 
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     gather_planes(Geometry g, PixelGrid grid, Strides strides, const T* columns, T* x) {
   const Pixel pixel = PixelRun(grid, int64_t(blockIdx.x) * kThreads).at(int(threadIdx.x));
   if (!pixel.inside) return;
@@ -138,7 +138,7 @@ __global__ void __launch_bounds__(kThreads)
 // A thread takes one pack of channels of an x pixel; packs.quotient: pack of the pixel to (group,
 // pack in group).
 template <class T, int kCount>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     gather_pixels(Geometry g, PixelGrid grid, Strides strides, FastDivide by_pixel,
                   FastDivide by_group, const T* columns, T* x) {
   const int64_t start = int64_t(blockIdx.x) * kThreads, first_pixel = start / by_pixel.divisor;

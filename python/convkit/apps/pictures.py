@@ -10,7 +10,7 @@ import numpy as np
 from convkit.apps.filters import EDGE_KERNELS, filter_bank
 from convkit.apps.images import as_image, color_map, enlarge
 from convkit.apps.solve import learn_kernel, sharpen
-from convkit.apps.stages import SEPIA
+from convkit.apps.stages import CYCLE, SEPIA
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,7 +21,7 @@ IM2COL_CROP = 12
 
 @dataclass(frozen=True)
 class Picture:
-    """A file of the tour, with the caption to print under it and the words for who cannot see it."""
+    """A file of the tour, with the caption under it and the words for who cannot see it."""
 
     file: str
     image: Image
@@ -45,13 +45,13 @@ def make_pictures(color: np.ndarray, gray: np.ndarray, name: str) -> tuple[list[
         Picture(
             "original.png",
             as_image(color[0], "clip"),
-            f"{name}, as the kernels see it: {gray.shape[3]} x {gray.shape[2]} pixels, numbers 0 to 1",
+            f"{name}, {gray.shape[3]} x {gray.shape[2]} pixels",
             f"The photograph {name}",
             "photograph",
         ),
         *_edges(gray),
         *_features(color),
-        _sepia(color),
+        *_mixed(color),
         *_pools(color),
     ]
     pictures += _optional(lambda: [_gram(color)]) + _optional(lambda: _im2col(gray))
@@ -107,18 +107,29 @@ def _features(color: np.ndarray) -> list[Picture]:
     return pictures
 
 
-def _sepia(color: np.ndarray) -> Picture:
+def _mixed(color: np.ndarray) -> list[Picture]:
     import convkit
 
-    weights = np.array(SEPIA, np.float32)[:, :, None, None]
-    toned = convkit.conv2d(color, weights)[0]
-    return Picture(
-        "sepia.png",
-        as_image(toned, "clip"),
-        "Sepia is a 1x1 convolution: three outputs, each a mix of red, green and blue",
-        "The photograph in brown tones",
-        "mix",
-    )
+    def mix(rows: tuple[tuple[float, ...], ...]) -> Image:
+        weights = np.array(rows, np.float32)[:, :, None, None]
+        return as_image(convkit.conv2d(color, weights)[0], "clip")
+
+    return [
+        Picture(
+            "mix-sepia.png",
+            mix(SEPIA),
+            "Sepia: three filters, each a mix of red, green and blue",
+            "The photograph in brown tones",
+            "mix",
+        ),
+        Picture(
+            "mix-exchanged.png",
+            mix(CYCLE),
+            "Colours exchanged: the weights are three ones and six zeros",
+            "The photograph in false colours",
+            "mix",
+        ),
+    ]
 
 
 def _pools(color: np.ndarray) -> list[Picture]:
@@ -226,3 +237,29 @@ def _optional(make: Any) -> list[Picture]:
         return make()
     except AttributeError:
         return []
+
+
+def overview(pictures: list[Picture]) -> Image:
+    """The most telling pictures side by side in one, for a README or a message."""
+    from PIL import Image
+
+    wanted = (
+        "original.png",
+        "edges-sobel.png",
+        "feature-03.png",
+        "feature-11.png",
+        "pooled-max.png",
+        "gram.png",
+        "mix-sepia.png",
+        "gradient-restored.png",
+    )
+    found = {picture.file: picture.image for picture in pictures}
+    tiles = [found[name] for name in wanted if name in found]
+    across, gap = 4, 8
+    width, height = 240, round(240 * tiles[0].height / tiles[0].width)
+    down = -(-len(tiles) // across)
+    sheet = Image.new("RGB", (across * (width + gap) + gap, down * (height + gap) + gap), "white")
+    for i, tile in enumerate(tiles):
+        left, top = gap + i % across * (width + gap), gap + i // across * (height + gap)
+        sheet.paste(tile.convert("RGB").resize((width, height)), (left, top))
+    return sheet

@@ -71,6 +71,8 @@ def sharpen(color: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
         return convkit.conv2d_input_grad(errors, w, color.shape, padding="same", groups=channels)
 
     blurred = blur(color)
-    return blurred, conjugate_gradients(lambda x: back(blur(x)), back(blurred), BLUR_STEPS), (
-        BLUR_STEPS
+    return (
+        blurred,
+        conjugate_gradients(lambda x: back(blur(x)), back(blurred), BLUR_STEPS),
+        (BLUR_STEPS),
     )

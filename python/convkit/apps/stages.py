@@ -11,6 +11,7 @@ from convkit.apps.checks import Task, make_task
 from convkit.apps.filters import BANK_SIDE, EDGE_KERNELS, filter_bank
 from convkit.testing import Conv2d, Gram, Im2col, Pool2d, Problem
 
+CYCLE = ((0, 1, 0), (0, 0, 1), (1, 0, 0))  # red takes green, green takes blue, blue takes red
 SEPIA = ((0.393, 0.769, 0.189), (0.349, 0.686, 0.168), (0.272, 0.534, 0.131))
 
 
@@ -106,14 +107,14 @@ def feature_stages(maps: np.ndarray) -> Iterator[Stage]:
     """What networks do with feature maps (1, C, H, W)."""
     _, c, h, w = maps.shape
     pads = ((1, 1), (1, 1))
-    sepia = 2 * c
+    wide = 2 * c
     yield _stage(
         "mix",
-        f"Mixing channels: 1x1, {c} to {sepia}",
-        Conv2d(n=1, c=c, h=h, w=w, k=sepia, r=1, s=1),
+        f"Mixing channels: 1x1, {c} to {wide}",
+        Conv2d(n=1, c=c, h=h, w=w, k=wide, r=1, s=1),
         Conv2d.directions,
         x=maps,
-        w=_mixer(sepia, c),
+        w=_mixer(wide, c),
     )
     blur = np.broadcast_to(filter_bank()[1][0, 0, 1:-1, 1:-1] * 3, (c, 1, 5, 5))
     yield _stage(

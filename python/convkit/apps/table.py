@@ -33,10 +33,8 @@ def show_rows(out: Console, rows: Iterable[Row], titles: dict[str, str]) -> None
     heading = _grid(columns)
     heading.add_row(*(f"[dim]{_COLUMNS[i][0]}[/]" for i in columns))
     out.print(heading)
-    for (stage, shape), group in groupby(rows, key=lambda row: (row.stage, row.shape)):
-        title = titles.get(stage, stage)
-        shown = shape if stage != "simt" else ""
-        out.print(f"[bold]{title}[/] [dim]{shown}[/]" if shown else f"[bold]{title}[/]")
+    for (stage, shape), group in groupby(rows, key=group_of):
+        out.print(f"[bold]{titles.get(stage, stage)}[/] [dim]{shape}[/]")
         for row in group:
             line = _grid(columns)
             cells = _cells(row)
@@ -44,6 +42,11 @@ def show_rows(out: Console, rows: Iterable[Row], titles: dict[str, str]) -> None
             out.print(line)
             if not row.ok:
                 out.print(f"    {row.note}", style="red", markup=False)
+
+
+def group_of(row: Row) -> tuple[str, str]:
+    """(step, problem): rows with the same stand under one heading. On simt the step is enough."""
+    return row.stage, "" if row.part == "simt" else row.shape
 
 
 def time_text(microseconds: float | None) -> str:

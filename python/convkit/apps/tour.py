@@ -156,7 +156,7 @@ def _prepare(folder: Path) -> Path:
 
 
 def _is_our_name(name: str) -> bool:
-    starts = ("original", "edges-", "feature-", "sepia", "pooled-", "gram", "im2col", "gradient-")
+    starts = ("original", "edges-", "feature-", "mix-", "pooled-", "gram", "im2col", "gradient-")
     return name.startswith((*starts, "overview"))
 
 
