@@ -1,8 +1,8 @@
 """Object files of wider instruction sets share no inline code with the rest.
 
 A template or inline function compiled twice may be merged by the linker into its AVX-512 copy, and
-then an older processor stops at an illegal instruction. Looks into the build folder: CONVKIT_BUILD_DIR
-or build/dev of an editable install.
+then an older processor stops at an illegal instruction. Looks into the build folder:
+CONVKIT_BUILD_DIR, or build/dev of an editable install.
 """
 
 import os

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 import convkit
-from convkit import _native, ops, reference
-from convkit.testing import problems
+from convkit import _native, ops, reference, testing
 
 PACKAGE = Path(convkit.__file__).parent
 ROOT = Path(__file__).parents[1]
@@ -85,7 +84,7 @@ def test_an_op_has_its_files_and_rows(op):
     assert (ROOT / "csrc" / "ops" / op).is_dir()
     assert (PACKAGE / "ops" / f"{op}.py").is_file()
     assert (ROOT / "tests" / "ops" / f"test_{op}.py").is_file()
-    assert problems.rows(op), f"no problem rows for {op}"
+    assert testing.problems(op), f"no problem rows for {op}"
     backends = {row["backend"] for row in _native.algorithms(op)}
     assert {"cpu", "simt"} <= backends
     assert ("cuda" in backends) == _native.with_cuda

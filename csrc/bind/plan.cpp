@@ -15,7 +15,10 @@ namespace {
 bool read_integer(const py::handle& value, int64_t* result) {
   if (py::isinstance<py::bool_>(value) || !PyIndex_Check(value.ptr())) return false;
   const py::object index = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
-  if (!index) throw py::error_already_set();
+  if (!index) {
+    PyErr_Clear();  // an array of several numbers, say: the caller names argument and rule
+    return false;
+  }
   int overflow = 0;
   *result = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
   if (overflow != 0) *result = overflow > 0 ? INT64_MAX : INT64_MIN;
@@ -76,6 +79,12 @@ DType Request::common_dtype(std::initializer_list<const char*> arrays) const {
     }
   }
   return first == "float64" ? DType::kFloat64 : DType::kFloat32;
+}
+
+void Request::require_dtype(const char* array, const char* dtype) const {
+  const auto name = arrays_[array].cast<py::tuple>()[1].cast<std::string>();
+  if (name == dtype) return;
+  throw_type_error("%s: %s.dtype is %s, must be %s", op(), array, name.c_str(), dtype);
 }
 
 std::vector<int64_t> Request::input_bytes() const {

@@ -53,6 +53,7 @@ class Request {
   std::optional<Shape> shape_of(const char* array) const;
   Shape required_shape(const char* array) const;  // TypeError where the array is None
   DType common_dtype(std::initializer_list<const char*> arrays) const;
+  void require_dtype(const char* array, const char* dtype) const;  // of an array that is not None
   std::vector<int64_t> input_bytes() const;
 
   Shape shape(const char* name) const;  // a parameter that is a shape

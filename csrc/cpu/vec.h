@@ -207,15 +207,24 @@ static CK_INLINE Vec<T> relu(Vec<T> v) {
   return Vec<T>{v.raw < Raw{} ? Raw{} : v.raw};
 }
 
-// The sum of all lanes, halves first: a fixed tree.
+// The sum of all lanes, halves first: a fixed tree. In registers: through memory it would cost more
+// than the shorter sums it ends.
+template <class T, int kCount, class Raw>
+static CK_INLINE T sum_of_halves(Raw raw) {
+  if constexpr (kCount == 1) {
+    return raw[0];
+  } else if constexpr (kCount == 2) {
+    return raw[0] + raw[1];
+  } else {
+    typedef T Half __attribute__((vector_size(kCount / 2 * sizeof(T))));
+    Half half[2];
+    __builtin_memcpy(half, &raw, sizeof(raw));
+    return sum_of_halves<T, kCount / 2>(half[0] + half[1]);
+  }
+}
 template <class T>
 static CK_INLINE T sum_of_lanes(Vec<T> v) {
-  T part[kLanes<T>];
-  v.store(part);
-  for (int half = kLanes<T> / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) part[i] += part[i + half];
-  }
-  return part[0];
+  return sum_of_halves<T, kLanes<T>>(v.raw);
 }
 
 }  // namespace CK_ISA

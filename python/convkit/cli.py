@@ -1,4 +1,4 @@
-"""The `convkit` command: finds the programs in `convkit.apps`, runs one, turns failures into one line."""
+"""The `convkit` command: runs a program of `convkit.apps`, turns its failures into one line."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def make_app() -> typer.Typer:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point of the command. Exits with 0, 1 (a check failed), 2 (bad input) or 130 (Ctrl-C)."""
+    """Entry point. Exits with 0, 1 (a check failed), 2 (bad input) or 130 (Ctrl-C)."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError):
             stream.reconfigure(errors="replace")  # an ASCII terminal gets '?', not a traceback

@@ -68,19 +68,17 @@ def require_cuda(op: str) -> None:
         raise ValueError(f"{op}: no CUDA device (no device or no driver found)")
 
 
-def _canonical(op: str, name: str, value: Any) -> Any:
+def _canonical(value: Any) -> Any:
     """The value as a key that only equal values of its kind share; C++ checks the rules."""
     if isinstance(value, (list, tuple)):
-        return tuple(_canonical(op, name, item) for item in value)
+        return tuple(_canonical(item) for item in value)
     if isinstance(value, (bool, np.bool_)):
         return ("flag", bool(value))
     if isinstance(value, (int, np.integer)):
         return int(value)
     if isinstance(value, (str, type(None))):
         return value
-    raise TypeError(
-        f"{op}: {name} is {value!r}, a {type(value).__name__}, which is no value for it"
-    )
+    return (type(value), repr(value))  # refused there, with the parameter's own rule
 
 
 def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
@@ -175,8 +173,8 @@ class Call(NamedTuple):
         if type(self.algo) is not str:
             raise TypeError(f"{self.op}: algo is {self.algo!r}, must be a string")
         values = tuple(
-            value if type(value) in _PLAIN else _canonical(self.op, name, value)
-            for name, value in self.parameters.items()
+            value if type(value) in _PLAIN else _canonical(value)
+            for value in self.parameters.values()
         )
         key = (self.op, self.backend, self.algo, values, tuple(self.arrays.values()))
         known = _plans.get(key)

@@ -18,6 +18,7 @@ CSRC = HERE.parents[1] / "csrc"
 RUNTIME = [
     *sorted((CSRC / "simt").glob("*.cpp")),
     CSRC / "core" / "error.cpp",
+    CSRC / "core" / "parallel.cpp",
     CSRC / "gpu" / "launch_error.cpp",
 ]
 FLAGS = ["-std=c++20", "-Wall", "-Wextra", "-Wshadow", "-Wno-unknown-pragmas", "-ffp-contract=off"]

@@ -9,6 +9,8 @@ import convkit
 from convkit import testing
 from convkit.testing import parse
 
+from ..ops.table import cases, has_device
+
 PROBLEM = parse("conv2d", "n1c3h5w6-k4r3s3-st1-pd1")
 
 
@@ -24,6 +26,29 @@ def test_the_last_algorithm_of_a_backend_takes_every_problem(op, backend):
                 told = testing.candidates(problem.with_layout(layout), direction, backend)
                 assert list(told) == [row["name"] for row in rows]
                 assert told[rows[-1]["name"]] is None, problem.line
+
+
+@pytest.mark.parametrize("op", testing.PROBLEMS)
+def test_every_algorithm_takes_some_row_in_every_direction_it_has(op):
+    taken = {
+        (algo, backend, direction)
+        for problem in testing.problems(op, "core", "edge")
+        for backend in ("cpu", "simt")
+        for direction in problem.directions
+        for algo, reason in testing.candidates(problem, direction, backend).items()
+        if reason is None
+    }
+    for row in testing.algorithms(op):
+        if row["backend"] != "cuda":  # has the rows of simt
+            for direction in row["directions"]:
+                assert (row["name"], row["backend"], direction) in taken
+
+
+@pytest.mark.gpu
+def test_a_cuda_device_runs_the_cases_of_the_table():
+    if not has_device():
+        pytest.skip("no CUDA device")
+    assert any(case.backend == "cuda" for case in cases("conv2d"))
 
 
 def test_settings_are_put_back():

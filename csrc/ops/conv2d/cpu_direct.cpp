@@ -11,17 +11,29 @@ namespace direct {
 
 static Reason supports(const Conv2dProblem&, Direction) { return accepted(); }
 
-static int64_t workspace_bytes(const Conv2dProblem& problem, Direction direction, int threads) {
-  if (direction == Direction::kWgrad) return wgrad_workspace_bytes(problem, threads);
-  return gather_workspace_bytes(problem, direction, threads);
+static int64_t workspace_bytes(const Conv2dProblem& p, Direction direction, int threads) {
+  if (direction == Direction::kWgrad) {
+    if (fits_channels(p, direction) && !fits_planes(p, direction)) {
+      return channels_workspace_bytes(p, direction, threads);
+    }
+    return wgrad_workspace_bytes(p, threads);
+  }
+  if (fits_planes(p, direction)) return 0;
+  if (fits_channels(p, direction)) return channels_workspace_bytes(p, direction, threads);
+  return gather_workspace_bytes(p, direction, threads);
 }
 
-static void run(const Conv2dProblem& problem, Direction direction, const Conv2dArrays& arrays,
+static void run(const Conv2dProblem& p, Direction direction, const Conv2dArrays& arrays,
                 const Execution& execution) {
-  if (direction == Direction::kWgrad) {
-    run_wgrad(problem, arrays, execution);
+  bool planes = fits_planes(p, direction);
+  if (!planes && fits_channels(p, direction)) {
+    run_channels(p, direction, arrays, execution);
+  } else if (direction == Direction::kWgrad) {
+    run_wgrad(p, arrays, execution);
+  } else if (planes) {
+    run_planes(p, direction, arrays, execution);
   } else {
-    run_gather(problem, direction, arrays, execution);
+    run_gather(p, direction, arrays, execution);
   }
 }
 

@@ -199,6 +199,20 @@ static Epilogue<T> epilogue_of(const Conv2dProblem& p, const Conv2dArrays& array
           p.has_residual ? static_cast<const T*>(arrays.residual) : nullptr, p.activation};
 }
 
+// cpu_direct_channels.cpp: depthwise in NHWC.
+bool fits_channels(const Conv2dProblem&, Direction);
+int64_t channels_workspace_bytes(const Conv2dProblem&, Direction, int threads);
+void run_channels(const Conv2dProblem&, Direction, const Conv2dArrays&, const Execution&);
+
+// cpu_direct_depthwise.cpp: one channel in, each filter alone. Whether it takes the problem, and
+// for wgrad the sums of rows [begin, end) of one image.
+bool fits_planes(const Conv2dProblem&, Direction);
+void run_planes(const Conv2dProblem&, Direction, const Conv2dArrays&, const Execution&);
+void weigh_rows(const Conv2dProblem&, const float* x, const float* y, int64_t begin, int64_t end,
+                Vec<float>* sums);
+void weigh_rows(const Conv2dProblem&, const double* x, const double* y, int64_t begin, int64_t end,
+                Vec<double>* sums);
+
 int64_t gather_workspace_bytes(const Conv2dProblem&, Direction, int threads);
 void run_gather(const Conv2dProblem&, Direction, const Conv2dArrays&, const Execution&);
 int64_t wgrad_workspace_bytes(const Conv2dProblem&, int threads);

@@ -132,6 +132,7 @@ struct Wgrad {
   int64_t chunk_channels, y_pitch;                          // channels that are copied at a time
   int64_t part_filters, parts, units, slot_elems, workers;  // a unit: some filters of a group
   bool split_batches;
+  bool planes;  // one channel and one filter at a time, by weigh_rows
   T *slots, *partials;
   int64_t* offset;  // of the taps of one chunk of channels
 };
@@ -153,6 +154,7 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   g.phases = smaller(g.col.step, reach + 1);
   g.pitch = round_up(round_up(g.tile_cols, W) + reach / g.col.step, W);
   g.line = g.phases * g.pitch;
+  g.planes = fits_planes(p, Direction::kWgrad);
   g.block_rows = clamp(kBlockTerms / g.vectors, 1, p.p);
   g.plane = window_of(g.row, g.block_rows).slots * g.line;
   g.block_images = 1;
@@ -180,6 +182,7 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   // A slot: planes of x, rows of grad_y where they need a copy, the sums of a batch.
   g.slot_elems = g.block_images * (g.image_planes + kMaxFilters * g.block_rows * g.y_pitch) +
                  g.part_filters * g.taps;
+  if (g.planes) g.slot_elems = g.part_filters * g.taps;
   g.slot_elems = round_up(g.slot_elems, 64 / int64_t(sizeof(T)));
   g.workers = larger(threads, 1);
   g.offset = arena.take<int64_t>(g.chunk_channels * p.r * p.s);
@@ -211,6 +214,19 @@ void add_block(const Wgrad<T>& g, const Conv2dProblem& p, const T* x, const T* y
   int64_t images = smaller(g.block_images, p.n - first_image);
   int64_t first_row = strip * g.block_rows, rows = smaller(g.block_rows, p.p - first_row);
   int64_t first_col = tile * g.tile_cols, cols = smaller(g.tile_cols, p.q - first_col);
+  if (g.planes) {
+    for (int64_t k = k_begin; k < k_end; ++k) {
+      Vec<T> lanes[25];
+      for (int64_t t = 0; t < g.taps; ++t) lanes[t] = Vec<T>::zero();
+      for (int64_t n = first_image; n < first_image + images; ++n) {
+        weigh_rows(p, x + (n * p.c + group) * p.h * p.w,
+                   y + (n * p.k + group * p.k_per_group + k) * p.p * p.q, first_row,
+                   first_row + rows, lanes);
+      }
+      for (int64_t t = 0; t < g.taps; ++t) *sums++ += sum_of_lanes(lanes[t]);
+    }
+    return;
+  }
   // The window of a full block also serves a shorter last one: offsets stay the same.
   Window window = window_of(g.row, g.block_rows);
   Pixels pixels = {images,

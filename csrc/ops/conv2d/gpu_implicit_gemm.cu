@@ -28,10 +28,6 @@ constexpr KernelNames kNames = {
      {"conv2d.dgrad.implicit_gemm.f32", "conv2d.dgrad.implicit_gemm.f64"},
      {"conv2d.wgrad.implicit_gemm.f32", "conv2d.wgrad.implicit_gemm.f64"}}};
 
-int64_t greatest_common_divisor(int64_t a, int64_t b) {
-  return b == 0 ? a : greatest_common_divisor(b, a % b);
-}
-
 // The shape of a launch, apart from the tile: what runs along channels, what along pixels (wgrad:
 // filter elements), and how many times (dgrad: pixel classes, wgrad: chunks at once).
 struct Work {

@@ -1,10 +1,12 @@
-// Products without index maps, for conv2d.*.1x1 and the columns of conv2d.*.im2col: x is (pixels, channels) in either
-// layout, w (filters, channels), y (pixels, filters), per group. Pixels of all images make one long axis, so that small
-// images fill their tiles too.
-//   fprop y = x w^T, dgrad x = y w, wgrad w = y^T x in chunks of at most 4096 pixels, added in order.
-// NCHW puts channels on gemm_m and pixels on gemm_n, NHWC the reverse; wgrad has filters on gemm_m. Loads and stores take
-// 16 bytes where each operand's contiguous axis is whole vectors and aligned. Main loop, shared memory, order of sums:
-// gpu/gemm_tile.cuh. Block tiles: 128 pixels x 64 channels, small 64 x 32; double 64 x 64; all give the same bits.
+// Products without index maps, for conv2d.*.1x1 and the columns of conv2d.*.im2col: x is (pixels,
+// channels) in either layout, w (filters, channels), y (pixels, filters), per group. Pixels of all
+// images make one long axis, so that small images fill their tiles too.
+//   fprop y = x w^T, dgrad x = y w, wgrad w = y^T x in chunks of at most 4096 pixels, added in
+//   order.
+// NCHW puts channels on gemm_m and pixels on gemm_n, NHWC the reverse; wgrad has filters on gemm_m.
+// Loads and stores take 16 bytes where each operand's contiguous axis is whole vectors and aligned.
+// Main loop, shared memory, order of sums: gpu/gemm_tile.cuh. Block tiles: 128 pixels x 64
+// channels, small 64 x 32; double 64 x 64; all give the same bits.
 #pragma once
 
 #include "gpu/output.cuh"
@@ -21,7 +23,9 @@ struct Axis {
   int64_t outer, inner;
 };
 
-static inline Axis plain_axis(int64_t count, int64_t step) { return {count, fast_divide(count), 0, step}; }
+static inline Axis plain_axis(int64_t count, int64_t step) {
+  return {count, fast_divide(count), 0, step};
+}
 
 // Positions start, start + 1, ... of an axis; 32-bit quotients after one of 64 bits.
 struct AxisRun {
@@ -55,8 +59,8 @@ struct Arguments {
   Axis out_rows, out_columns;
   bool channels_on_columns;  // of the output: what bias belongs to
   uint32_t row_tiles, column_tiles, group_blocks;
-  // gemm_k is cut into units of unit_k and these into unit_chunks chunks of chunk_k; the partial of the i-th chunk of a
-  // launch lies at out.data + i * partial.
+  // gemm_k is cut into units of unit_k and these into unit_chunks chunks of chunk_k; the partial of
+  // the i-th chunk of a launch lies at out.data + i * partial.
   int64_t first_chunk, unit_k, partial;
   int32_t unit_chunks, chunk_k;
 };
@@ -92,10 +96,12 @@ static __device__ void describe_block(const Arguments<T>& args, BlockPlace& plac
   place_of_block.first_row = int64_t(args.channels_on_columns ? outer : inner) * Tile::kM;
   place_of_block.first_column = int64_t(args.channels_on_columns ? inner : outer) * Tile::kN;
   const int64_t chunk_index = args.first_chunk + chunk, unit = chunk_index / args.unit_chunks;
-  const int64_t first_k = unit * args.unit_k + (chunk_index - unit * args.unit_chunks) * args.chunk_k;
+  const int64_t first_k =
+      unit * args.unit_k + (chunk_index - unit * args.unit_chunks) * args.chunk_k;
   const int64_t unit_end = smaller((unit + 1) * args.unit_k, args.a.columns.count);
   // A unit shorter than the others may leave its last chunks empty.
-  place_of_block.gemm_k = int(larger(smaller(unit_end - first_k, int64_t(args.chunk_k)), int64_t(0)));
+  place_of_block.gemm_k =
+      int(larger(smaller(unit_end - first_k, int64_t(args.chunk_k)), int64_t(0)));
   place_of_block.columns_a = axis_run(args.a.columns, first_k);
   place_of_block.columns_b = axis_run(args.b.columns, first_k);
 }
@@ -123,17 +129,20 @@ __global__ void __launch_bounds__(Tile::kThreads, 2) product(Arguments<typename 
       [&](int i) { return row_place(args.b.rows, block.first_column, i); },
       [&](int k) { return place(block.columns_b.offset(args.b.columns, k)); }, block.gemm_k, total);
 
-  const AxisRun rows = axis_run(args.out_rows, block.first_row), columns = axis_run(args.out_columns, block.first_column);
+  const AxisRun rows = axis_run(args.out_rows, block.first_row),
+                columns = axis_run(args.out_columns, block.first_column);
   const int64_t base = block.group * args.out_group + block.chunk * args.partial;
-  const int64_t first_channel = args.channels_on_columns ? block.group * args.out_columns.count + block.first_column
-                                                         : block.group * args.out_rows.count + block.first_row;
+  const int64_t first_channel = args.channels_on_columns
+                                    ? block.group * args.out_columns.count + block.first_column
+                                    : block.group * args.out_rows.count + block.first_row;
   for_each_result<Tile>(total, [&](int m, int n, const Pack<T, Tile::kVector>& pack) {
     if (!rows.holds(m)) return;
     const int64_t row = base + rows.offset(args.out_rows, m);
     const int64_t channel = first_channel + (args.channels_on_columns ? n : m);
     if (args.out.vectorized) {
       if (columns.holds(n))
-        finish_pack(args.out, pack, row + columns.offset(args.out_columns, n), channel, args.channels_on_columns ? 1 : 0);
+        finish_pack(args.out, pack, row + columns.offset(args.out_columns, n), channel,
+                    args.channels_on_columns ? 1 : 0);
       return;
     }
 #pragma unroll
@@ -150,42 +159,50 @@ __global__ void __launch_bounds__(Tile::kThreads, 2) product(Arguments<typename 
 struct Shape {
   Direction direction;
   bool channels_last;
-  int64_t images, pixels;  // pixels of one image
+  int64_t images, pixels;             // pixels of one image
   int64_t channels, filters, groups;  // of one group
-  int64_t unit_images;  // wgrad: images whose chunks form a unit
+  int64_t unit_images;                // wgrad: images whose chunks form a unit
 };
 
 static inline int64_t chunks_of(const Shape& shape) {
   const int64_t unit_pixels = smaller(shape.unit_images, shape.images) * shape.pixels;
-  return shape.images == 0 ? 1 : ceil_div(shape.images, shape.unit_images) * ceil_div(unit_pixels, kChunkPixels);
+  return shape.images == 0
+             ? 1
+             : ceil_div(shape.images, shape.unit_images) * ceil_div(unit_pixels, kChunkPixels);
 }
 
 // Chunks whose partials are in workspace at a time.
 static inline int64_t chunks_at_once(const Shape& shape, int64_t element_bytes) {
   const int64_t partial = shape.groups * shape.filters * shape.channels;
-  const int64_t by_grid = kGridLimit / (shape.groups * ceil_div(shape.filters, 32) * ceil_div(shape.channels, 64));
+  const int64_t by_grid =
+      kGridLimit / (shape.groups * ceil_div(shape.filters, 32) * ceil_div(shape.channels, 64));
   const int64_t by_bytes = kPartialBytes / (partial * element_bytes);
   return larger(smaller(chunks_of(shape), smaller(by_bytes, by_grid)), int64_t(1));
 }
 
 static inline int64_t partial_bytes(const Shape& shape, int64_t element_bytes) {
   if (shape.direction != Direction::kWgrad || chunks_of(shape) <= 1) return 0;
-  return chunks_at_once(shape, element_bytes) * shape.groups * shape.filters * shape.channels * element_bytes;
+  return chunks_at_once(shape, element_bytes) * shape.groups * shape.filters * shape.channels *
+         element_bytes;
 }
 
 static inline int64_t blocks_of(const Shape& shape, int64_t tile_channels, int64_t tile_pixels) {
   if (shape.direction == Direction::kWgrad)
-    return shape.groups * ceil_div(shape.filters, tile_channels) * ceil_div(shape.channels, tile_pixels) * chunks_of(shape);
+    return shape.groups * ceil_div(shape.filters, tile_channels) *
+           ceil_div(shape.channels, tile_pixels) * chunks_of(shape);
   return shape.groups * ceil_div(shape.images * shape.pixels, tile_pixels) *
-         ceil_div(shape.direction == Direction::kFprop ? shape.filters : shape.channels, tile_channels);
+         ceil_div(shape.direction == Direction::kFprop ? shape.filters : shape.channels,
+                  tile_channels);
 }
 
 static inline Reason check_grid(const Shape& shape) {
   Shape once = shape;
-  if (shape.direction == Direction::kWgrad) once.images = once.unit_images = 0;  // chunks are launched in parts
+  if (shape.direction == Direction::kWgrad)
+    once.images = once.unit_images = 0;  // chunks are launched in parts
   const int64_t blocks = blocks_of(once, 32, 64);
   if (blocks > kGridLimit)
-    return refused("the product makes %lld blocks, a grid holds %lld", (long long)blocks, (long long)kGridLimit);
+    return refused("the product makes %lld blocks, a grid holds %lld", (long long)blocks,
+                   (long long)kGridLimit);
   return accepted();
 }
 
@@ -208,8 +225,8 @@ void launch_product(const Call<typename Tile::T>& call, Arguments<typename Tile:
   const int64_t blocks = int64_t(args.row_tiles) * args.column_tiles * call.shape.groups;
   args.group_blocks = uint32_t(blocks);
   const auto start = [&](int64_t chunks) {
-    launch<product<Tile, kAlongRowsA, kAlongRowsB, kVectorized>>(call.name, dim3(unsigned(blocks * chunks)),
-                                                                 dim3(Tile::kThreads), 0, call.stream, args);
+    launch<product<Tile, kAlongRowsA, kAlongRowsB, kVectorized>>(
+        call.name, dim3(unsigned(blocks * chunks)), dim3(Tile::kThreads), 0, call.stream, args);
   };
   const int64_t chunks = call.shape.direction == Direction::kWgrad ? chunks_of(call.shape) : 1;
   if (chunks == 1 && !call.resume) return start(1);
@@ -220,7 +237,8 @@ void launch_product(const Call<typename Tile::T>& call, Arguments<typename Tile:
     const int64_t count = smaller(at_once, chunks - chunk);
     args.first_chunk = chunk;
     start(count);
-    launch_add_partials(call.name, call.stream, out, call.partials, args.partial, int(count), call.resume || chunk > 0);
+    launch_add_partials(call.name, call.stream, out, call.partials, args.partial, int(count),
+                        call.resume || chunk > 0);
   }
 }
 
@@ -245,23 +263,29 @@ void run(const Call<T>& call) {
   constexpr int kVector = kVectorBytes / int(sizeof(T));
   const Shape& s = call.shape;
   const bool last = s.channels_last;
-  const int64_t all_channels = s.channels * s.groups, all_filters = s.filters * s.groups, count = s.images * s.pixels;
+  const int64_t all_channels = s.channels * s.groups, all_filters = s.filters * s.groups,
+                count = s.images * s.pixels;
   const auto pixels_of = [&](int64_t depth) {
     return Axis{count, fast_divide(s.pixels), s.pixels * depth, last ? depth : 1};
   };
   const auto channels_of = [&](int64_t number) { return plain_axis(number, last ? 1 : s.pixels); };
-  const int64_t x_group = s.channels * (last ? 1 : s.pixels), y_group = s.filters * (last ? 1 : s.pixels);
+  const int64_t x_group = s.channels * (last ? 1 : s.pixels),
+                y_group = s.filters * (last ? 1 : s.pixels);
   const Matrix<T> x_by_pixel = {call.x, x_group, pixels_of(all_channels), channels_of(s.channels)};
-  const Matrix<T> x_by_channel = {call.x, x_group, channels_of(s.channels), pixels_of(all_channels)};
+  const Matrix<T> x_by_channel = {call.x, x_group, channels_of(s.channels),
+                                  pixels_of(all_channels)};
   const Matrix<T> y_by_pixel = {call.y, y_group, pixels_of(all_filters), channels_of(s.filters)};
   const Matrix<T> y_by_filter = {call.y, y_group, channels_of(s.filters), pixels_of(all_filters)};
   const int64_t w_group = s.filters * s.channels;
-  const Matrix<T> w_by_filter = {call.w, w_group, plain_axis(s.filters, s.channels), plain_axis(s.channels, 1)};
-  const Matrix<T> w_by_channel = {call.w, w_group, plain_axis(s.channels, 1), plain_axis(s.filters, s.channels)};
+  const Matrix<T> w_by_filter = {call.w, w_group, plain_axis(s.filters, s.channels),
+                                 plain_axis(s.channels, 1)};
+  const Matrix<T> w_by_channel = {call.w, w_group, plain_axis(s.channels, 1),
+                                  plain_axis(s.filters, s.channels)};
 
   const bool whole_pixels = s.pixels % kVector == 0;
   const bool whole_channels = s.channels % kVector == 0, whole_filters = s.filters % kVector == 0;
-  const bool aligned = is_vector_aligned(call.x) && is_vector_aligned(call.w) && is_vector_aligned(call.y);
+  const bool aligned =
+      is_vector_aligned(call.x) && is_vector_aligned(call.w) && is_vector_aligned(call.y);
   Arguments<T> args = {};
   args.out = call.out;
   args.channels_on_columns = last && s.direction != Direction::kWgrad;

@@ -20,7 +20,7 @@ MADE_BY = "convkit edges"
 
 @dataclass(frozen=True)
 class Edges:
-    """One filtered image: where it lies, what made it, and the range of its values before mapping."""
+    """One filtered image: where it lies, what made it, the range of its values before mapping."""
 
     file: str
     kernel: str
@@ -75,7 +75,7 @@ def run(
 def _filter(
     planes: np.ndarray, kernel: np.ndarray, padding: Any, stride: int, magnitude: bool
 ) -> np.ndarray:
-    """(C, P, Q): each channel filtered alone; with magnitude the length of (kernel, its transpose)."""
+    """(C, P, Q): each channel filtered alone."""
     import convkit
 
     channels = planes.shape[1]
@@ -118,7 +118,9 @@ def _targets(image: Path, out: Path | None, names: list[str]) -> list[Path]:
     if out is not None and len(names) == 1:
         targets = [out]
     else:
-        labels = [name if names.count(name) == 1 else f"{name}{i + 1}" for i, name in enumerate(names)]
+        labels = [
+            name if names.count(name) == 1 else f"{name}{i + 1}" for i, name in enumerate(names)
+        ]
         targets = [base.with_name(f"{base.name}-{label}.png") for label in labels]
     for target in targets:
         if target.exists() and image.exists() and target.samefile(image):
@@ -155,7 +157,9 @@ def command(
     ] = False,
     magnitude: Annotated[
         bool,
-        typer.Option("--magnitude", help="Length of the responses to the kernel and its transpose."),
+        typer.Option(
+            "--magnitude", help="Length of the responses to the kernel and its transpose."
+        ),
     ] = False,
     mapping: Annotated[
         Literal["absolute", "signed", "clip"],
@@ -205,5 +209,7 @@ def command(
     for one in results:
         size = f"{one.width}x{one.height}"
         values = f"values {one.smallest:.4g} to {one.largest:.4g}"
-        print(f"{one.file}: {one.kernel}, {size} {'color' if one.channels == 3 else 'gray'}, {values}")
+        print(
+            f"{one.file}: {one.kernel}, {size} {'color' if one.channels == 3 else 'gray'}, {values}"
+        )
     sys.stdout.flush()

@@ -34,7 +34,7 @@ LARGEST_SIDE = 255
 
 
 def find_kernel(text: str) -> tuple[str, np.ndarray]:
-    """(label, weights) of a kernel by name, as rows "1 0 -1; 1 0 -1", or from a text file of rows."""
+    """(label, weights) of a kernel by name, as rows "1 0 -1; 1 0 -1", or from a file of rows."""
     name = text.strip().lower()
     if name in EDGE_KERNELS:
         return name, EDGE_KERNELS[name]
@@ -58,7 +58,9 @@ def find_kernel(text: str) -> tuple[str, np.ndarray]:
 
 def parse_kernel(text: str, where: str) -> np.ndarray:
     """Rows parted by ';' or line ends, numbers by blanks or commas."""
-    rows = [row.replace(",", " ").split() for row in re.split(r"[;\n]", text) if row.strip(" ,\r\t")]
+    rows = [
+        row.replace(",", " ").split() for row in re.split(r"[;\n]", text) if row.strip(" ,\r\t")
+    ]
     if not rows:
         raise InputError(f"--kernel {where}: holds no numbers")
     lengths = [len(row) for row in rows]
@@ -80,10 +82,11 @@ def parse_kernel(text: str, where: str) -> np.ndarray:
     return kernel.astype(np.float32)
 
 
-def _gaussian(size: int, sigma: float) -> np.ndarray:
+def bell(size: int, sigma: float) -> np.ndarray:
+    """A Gaussian of size x size numbers whose sum is 1."""
     axis = np.arange(size) - size // 2
-    bell = np.exp(-(axis**2) / (2 * sigma**2))
-    return np.outer(bell, bell) / bell.sum() ** 2
+    profile = np.exp(-(axis**2) / (2 * sigma**2))
+    return np.outer(profile, profile) / profile.sum() ** 2
 
 
 def _gabor(size: int, degrees: float, wavelength: float = 4.0, sigma: float = 2.0) -> np.ndarray:
@@ -92,9 +95,9 @@ def _gabor(size: int, degrees: float, wavelength: float = 4.0, sigma: float = 2.
     y, x = np.meshgrid(axis, axis, indexing="ij")
     angle = math.radians(degrees)
     across = x * math.cos(angle) + y * math.sin(angle)
-    bell = np.exp(-(x**2 + y**2) / (2 * sigma**2))
-    wave = bell * np.cos(2 * math.pi * across / wavelength)
-    wave -= bell * wave.sum() / bell.sum()
+    window = np.exp(-(x**2 + y**2) / (2 * sigma**2))
+    wave = window * np.cos(2 * math.pi * across / wavelength)
+    wave -= window * wave.sum() / window.sum()
     return wave / np.abs(wave).sum()
 
 
@@ -112,21 +115,21 @@ _COLOR_WEIGHTS = {"red against green": (1, -1, 0), "blue against yellow": (-0.5,
 
 
 def filter_bank() -> tuple[list[str], np.ndarray]:
-    """Names and weights (K, 3, 7, 7) of filters a person would draw: blur, edges, waves, colours."""
+    """Names and weights (K, 3, 7, 7) of filters to draw by hand: blurs, edges, waves, colours."""
     side = BANK_SIDE
-    still, wide = _centred([[1]], side), _gaussian(side, 1.6)
+    still, wide = _centred([[1]], side), bell(side, 1.6)
     planes = {
         "blur": wide,
         "sharpen": 2.2 * still - 1.2 * wide,
         "emboss": _centred([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]], side),
-        "outline": still - _gaussian(side, 1.0),
+        "outline": still - bell(side, 1.0),
         "Sobel, vertical": _centred(EDGE_KERNELS["sobel"].tolist(), side) / 4,
         "Sobel, horizontal": _centred(EDGE_KERNELS["sobel-horizontal"].tolist(), side) / 4,
-        "spots (difference of Gaussians)": _gaussian(side, 1.0) - _gaussian(side, 2.0),
+        "spots (difference of Gaussians)": bell(side, 1.0) - bell(side, 2.0),
         "motion blur": np.eye(side) / side,
     }
     planes |= {f"Gabor {angle}°": 2 * _gabor(side, angle) for angle in (0, 30, 60, 90, 120, 150)}
     bank = {name: np.stack([plane] * 3) / 3 for name, plane in planes.items()}
     for name, colors in _COLOR_WEIGHTS.items():
-        bank[name] = np.array(colors)[:, None, None] * _gaussian(side, 1.0)
+        bank[name] = np.array(colors)[:, None, None] * bell(side, 1.0)
     return list(bank), np.stack(list(bank.values())).astype(np.float32)

@@ -23,8 +23,8 @@ Mapping = Literal["absolute", "signed", "clip"]
 def read_image(path: str | os.PathLike[str]) -> Image:
     """The photograph as a Pillow image of mode RGB, L or F, upright, transparency laid over white.
 
-    Mode F holds gray values 0..1 of pictures with more than 8 bits. Raises InputError for what is no
-    readable image.
+    Mode F holds gray values 0..1 of pictures with more than 8 bits. Raises InputError for what is
+    no readable image.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 

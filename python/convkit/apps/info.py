@@ -166,5 +166,3 @@ def _algorithm_table(info: Info) -> Any:
             label = op if i == 0 else ""
             table.add_row(label, name, ", ".join(backends), ", ".join(directions))
     return table
-
-
