@@ -1,4 +1,4 @@
-"""The rules of the house that no compiler checks: layers, the parts every op has, the public surface."""
+"""Rules of the house that no compiler checks: layers, the parts of an op, the public surface."""
 
 import ast
 import inspect
@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 import convkit
-from convkit import _native, ops, reference
-from convkit.testing import problems
+from convkit import _native, ops, reference, testing
 
 PACKAGE = Path(convkit.__file__).parent
 ROOT = Path(__file__).parents[1]
@@ -53,7 +52,7 @@ def modules():
             yield pytest.param(path, part, id=str(path.relative_to(PACKAGE)))
 
 
-@pytest.mark.parametrize(("path", "part"), modules())
+@pytest.mark.parametrize(("path", "part"), list(modules()))
 def test_imports_point_down(path, part):
     for target in imports_of(path) - {part, "__version__"}:
         if part in INDEPENDENT:
@@ -85,7 +84,7 @@ def test_an_op_has_its_files_and_rows(op):
     assert (ROOT / "csrc" / "ops" / op).is_dir()
     assert (PACKAGE / "ops" / f"{op}.py").is_file()
     assert (ROOT / "tests" / "ops" / f"test_{op}.py").is_file()
-    assert problems.rows(op), f"no problem rows for {op}"
+    assert testing.problems(op), f"no problem rows for {op}"
     backends = {row["backend"] for row in _native.algorithms(op)}
     assert {"cpu", "simt"} <= backends
     assert ("cuda" in backends) == _native.with_cuda

@@ -95,7 +95,8 @@ Side slide_side(const char* op, const char* side_name, int64_t image, int64_t wi
     low = high = 0;
   }
   const Wide room = Wide(image) + low + high - effective;
-  if (room < 0) {
+  // In ceil mode a last window may hang over the end, even where it is the only one.
+  if (room < 0 && !(ceil_mode && room > -Wide(stride))) {
     throw_value_error(
         "%s: the kernel's %s is %lld with dilation %lld, more than the padded image's %lld (%lld + "
         "%lld + %lld)",
@@ -103,10 +104,11 @@ Side slide_side(const char* op, const char* side_name, int64_t image, int64_t wi
         (long long)int64_t(Wide(image) + low + high), (long long)low, (long long)image,
         (long long)high);
   }
-  Wide output = room / stride + 1;
-  if (ceil_mode && room % stride != 0) {
+  const bool exact = room % stride == 0;
+  Wide output = room < 0 ? 0 : room / stride + 1;
+  if (ceil_mode && !exact) {
     output += 1;
-    // The last window must start inside the image or its left padding, else it would see nothing.
+    // It must start inside the image or its left padding, else it would see nothing.
     if ((output - 1) * stride >= Wide(image) + low) output -= 1;
   }
   return {low, high, int64_t(output)};

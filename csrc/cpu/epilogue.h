@@ -79,5 +79,21 @@ struct Epilogue {
   }
 };
 
+// The same epilogue for arrays that begin later: at filter `filter` and element `at` of the output.
+template <class T>
+static CK_INLINE Epilogue<T> epilogue_at(Epilogue<T> epilogue, int64_t filter, int64_t at) {
+  if (epilogue.bias != nullptr) epilogue.bias += filter;
+  if (epilogue.residual != nullptr) epilogue.residual += at;
+  return epilogue;
+}
+
+// For any problem with the fields of Conv2dProblem.
+template <class T, class Problem, class Arrays>
+static CK_INLINE Epilogue<T> epilogue_of(const Problem& problem, const Arrays& arrays) {
+  return {problem.has_bias ? static_cast<const T*>(arrays.bias) : nullptr,
+          problem.has_residual ? static_cast<const T*>(arrays.residual) : nullptr,
+          problem.activation};
+}
+
 }  // namespace CK_ISA
 }  // namespace ck

@@ -49,11 +49,11 @@ static __host__ __device__ __forceinline__ int64_t ceil_div(int64_t a, int64_t b
   return (a + b - 1) / b;
 }
 template <class T>
-static __host__ __device__ __forceinline__ T smaller(T a, T b) {
+static constexpr __host__ __device__ __forceinline__ T smaller(T a, T b) {
   return a < b ? a : b;
 }
 template <class T>
-static __host__ __device__ __forceinline__ T larger(T a, T b) {
+static constexpr __host__ __device__ __forceinline__ T larger(T a, T b) {
   return a > b ? a : b;
 }
 

@@ -11,10 +11,18 @@
 //
 // Kernels and their exceptions stay on their fibers: a fault is noted, the fiber left behind with
 // all others of the block, and the launching call throws.
+//
+// Measured on a shared core of an AMD EPYC (family 26, model 2, 2.6 GHz), other load beside it, in
+// a shared object built by g++ 12 -O3 -mavx2 -mfma: a switch of threads at a barrier 25 ns, a
+// thread without barriers 7 ns, a block of one thread 65 ns, a 256 x 256 x 256 GEMM (block tile 64
+// x 64 x 16, 256 threads) 5.5 ms. The GEMM without FMA instructions 33 ms, under the address and
+// undefined-behaviour sanitizers (-O1 -mfma) 88 ms.
 #include <algorithm>
 #include <memory>
 #include <utility>
 
+#include "core/error.h"
+#include "core/parallel.h"
 #include "simt/worker.h"
 
 namespace ck::simt {
@@ -85,7 +93,10 @@ void Worker::prepare(const Launch& launch) {
 }
 
 void Worker::run(const Launch& launch) {
-  if (launch_ != nullptr) fail(std::string(launch.kernel) + ": a kernel launched a kernel");
+  if (launch_ != nullptr) {
+    note_fault(std::string(launch.kernel) + ": a kernel launched a kernel");
+    leave_block();
+  }
   const Options options = get_options();
   order_ = options.order;
   prepare(launch);
@@ -98,6 +109,7 @@ void Worker::run(const Launch& launch) {
   for (uint64_t i = 0; i < padded; ++i) {
     const uint64_t block = i ^ block_xor;
     if (block >= blocks) continue;
+    poll_interrupt();
     if (order_ == Order::kShuffled) random_state_ = mix(options.seed ^ mix(block));
     current.block_idx = {static_cast<unsigned>(block % grid.x),
                          static_cast<unsigned>(block / grid.x % grid.y),
@@ -132,19 +144,15 @@ void Worker::run_block(const Launch& launch) {
   entering_block_ = true;
   switch_context(main_, *fiber_);
 
-  if (error_.empty() && !exception_) {
-    std::string text;
-    if (!arena_.red_zones_are_clean(&text)) error_ = place() + ": " + text;
-  }
   launch_ = nullptr;
-  if (error_.empty() && !exception_) return;
+  if (error_.empty() && !exception_ && arena_.red_zones_are_clean(&error_)) return;
   clear_block();
   fibers_.give_back_all();
-  const std::string error = std::move(error_);
-  error_.clear();
   const std::exception_ptr exception = std::exchange(exception_, nullptr);
   if (exception) std::rethrow_exception(exception);
-  throw SimtError(error);
+  const Index3& block = current.block_idx;
+  throw SimtError(format_text("%s: block (%u, %u, %u): %s", launch.kernel, block.x, block.y,
+                              block.z, std::exchange(error_, {}).c_str()));
 }
 
 // Runs on a fresh stack. Nothing that does not return may be called before the sanitizer knows of
@@ -220,7 +228,10 @@ bool Worker::next_thread() {
     return false;
   }
   if (start_another()) return true;
-  if (living_ > 0) abandon(deadlock_text());
+  if (living_ > 0) {
+    error_ = deadlock_text();
+    leave_block();
+  }
   resume_ = &main_;
   return false;
 }
@@ -238,25 +249,25 @@ void Worker::suspend() {
   } else if (start_another()) {
     fiber_ = fibers_.take(fiber_main);
   } else {
-    abandon(deadlock_text());
+    error_ = deadlock_text();
+    leave_block();
   }
   switch_context(*self_fiber, *fiber_);
 }
 
-// Leaves the block with all its fibers; run_block throws the text.
-void Worker::abandon(const std::string& text) {
-  error_ = place() + ": " + text;
+void Worker::note_fault(const std::string& text) {
+  error_ = "thread " + thread_text(thread_) + ": " + text;
+}
+
+// Leaves all fibers of the block for good, once error_ says why; run_block throws it. Nothing on
+// these stacks is destroyed any more, so callers hold no string.
+void Worker::leave_block() {
   for (;;) switch_context(*fiber_, main_);
 }
 
-void Worker::fail(const std::string& text) {
-  abandon("thread " + thread_text(thread_) + ": " + text);
-}
-
 void* Worker::shared_array(const char* key, const char* name, size_t bytes) {
-  std::string error;
-  void* memory = arena_.array(key, name, bytes, &error);
-  if (memory == nullptr) abandon(error);
+  void* memory = arena_.array(key, name, bytes, &error_);
+  if (memory == nullptr) leave_block();
   return memory;
 }
 
@@ -276,6 +287,9 @@ void named_barrier(const Site& site, int id, int threads) {
   worker->named_barrier(site, id, threads);
 }
 void warp_collective(WarpPost* post) { worker->warp_collective(post); }
-void trap(const char* text) { worker->fail(text); }
+void trap(const char* text) {
+  worker->note_fault(text);
+  worker->leave_block();
+}
 
 }  // namespace ck::simt

@@ -17,8 +17,11 @@ std::string site_text(const Site& site) {
   return format_text("%s at %s:%d", site.what, slash != nullptr ? slash + 1 : site.file, site.line);
 }
 
+// Nearly always one and the same literal.
+bool same_text(const char* a, const char* b) { return a == b || std::strcmp(a, b) == 0; }
+
 bool same_site(const Site& a, const Site& b) {
-  return a.line == b.line && std::strcmp(a.what, b.what) == 0 && std::strcmp(a.file, b.file) == 0;
+  return a.line == b.line && same_text(a.what, b.what) && same_text(a.file, b.file);
 }
 
 // "0-15, 32"
@@ -29,7 +32,7 @@ std::string ranges(const std::vector<int>& numbers) {
     while (end + 1 < numbers.size() && numbers[end + 1] == numbers[end] + 1) ++end;
     if (!text.empty()) text += ", ";
     text += std::to_string(numbers[i]);
-    if (end > i) text += "-" + std::to_string(numbers[end]);
+    if (end > i) text.append("-").append(std::to_string(numbers[end]));
     i = end + 1;
   }
   return text;
@@ -67,8 +70,9 @@ void Worker::release(Barrier& barrier) {
 int Worker::block_barrier(const Site& site, int predicate) {
   Barrier& barrier = barriers_[0];
   if (barrier.arrived > 0 && !same_site(site, sites_[barrier.first])) {
-    fail("divergent barrier: this thread is in " + site_text(site) + ", thread " +
-         thread_text(barrier.first) + " waits in " + site_text(sites_[barrier.first]));
+    note_fault("divergent barrier: this thread is in " + site_text(site) + ", thread " +
+               thread_text(barrier.first) + " waits in " + site_text(sites_[barrier.first]));
+    leave_block();
   }
   arrive(barrier, site);
   barrier.predicates += predicate != 0;
@@ -81,9 +85,10 @@ int Worker::block_barrier(const Site& site, int predicate) {
 void Worker::release_block_barrier() {
   Barrier& barrier = barriers_[0];
   if (late_return_ >= 0) {
-    abandon("divergent barrier: thread " + thread_text(late_return_) + " returned between two, " +
-            std::to_string(barrier.arrived) + " threads wait in " +
-            site_text(sites_[barrier.first]));
+    error_ = "divergent barrier: thread " + thread_text(late_return_) + " returned between two, " +
+             std::to_string(barrier.arrived) + " threads wait in " +
+             site_text(sites_[barrier.first]);
+    leave_block();
   }
   last_predicates_ = std::exchange(barrier.predicates, 0);
   ++generation_;
@@ -92,15 +97,21 @@ void Worker::release_block_barrier() {
 }
 
 void Worker::named_barrier(const Site& site, int id, int threads) {
-  if (id < 1 || id >= kBarriers) fail(format_text("barrier %d: ids are 1 to 15", id));
+  if (id < 1 || id >= kBarriers) {
+    note_fault(format_text("barrier %d: ids are 1 to 15", id));
+    leave_block();
+  }
   if (threads < kWarpLanes || threads % kWarpLanes != 0 || threads > warps_ * kWarpLanes) {
-    fail(format_text("barrier %d for %d threads: must be whole warps of the block", id, threads));
+    note_fault(
+        format_text("barrier %d for %d threads: must be whole warps of the block", id, threads));
+    leave_block();
   }
   named_used_ = true;
   Barrier& barrier = barriers_[id];
   if (barrier.arrived > 0 && barrier.expected != threads) {
-    fail(format_text("barrier %d for %d threads in %s, but thread %d waits for %d", id, threads,
-                     site_text(site).c_str(), barrier.first, barrier.expected));
+    note_fault(format_text("barrier %d for %d threads in %s, but thread %d waits for %d", id,
+                           threads, site_text(site).c_str(), barrier.first, barrier.expected));
+    leave_block();
   }
   barrier.expected = threads;
   arrive(barrier, site);
@@ -112,8 +123,9 @@ void Worker::warp_collective(WarpPost* post) {
   const int warp = thread_ / kWarpLanes, lane = thread_ % kWarpLanes;
   const uint32_t mask = post->mask;
   if ((mask >> lane & 1) == 0) {
-    fail(format_text("%s: mask 0x%08x lacks the lane itself, %d", site_text(post->site).c_str(),
-                     mask, lane));
+    note_fault(format_text("%s: mask 0x%08x lacks the lane itself, %d",
+                           site_text(post->site).c_str(), mask, lane));
+    leave_block();
   }
   sites_[thread_] = post->site;
   waiting_post_[thread_] = post;
@@ -123,10 +135,11 @@ void Worker::warp_collective(WarpPost* post) {
     for (uint32_t rest = mask; rest != 0; rest &= rest - 1) {
       const WarpPost& other = *posts_[warp][__builtin_ctz(rest)];
       if (other.mask != mask || other.complete != post->complete ||
-          std::strcmp(other.site.what, post->site.what) != 0) {
-        fail(format_text("%s with mask 0x%08x meets lane %d in %s with mask 0x%08x",
-                         site_text(post->site).c_str(), mask, __builtin_ctz(rest),
-                         site_text(other.site).c_str(), other.mask));
+          !same_text(other.site.what, post->site.what)) {
+        note_fault(format_text("%s with mask 0x%08x meets lane %d in %s with mask 0x%08x",
+                               site_text(post->site).c_str(), mask, __builtin_ctz(rest),
+                               site_text(other.site).c_str(), other.mask));
+        leave_block();
       }
     }
     if (post->complete != nullptr) post->complete(posts_[warp], mask);
@@ -134,11 +147,6 @@ void Worker::warp_collective(WarpPost* post) {
     make_ready(warp, mask);
   }
   suspend();
-}
-
-std::string Worker::place() const {
-  const Index3& b = current.block_idx;
-  return format_text("%s: block (%u, %u, %u)", launch_->kernel, b.x, b.y, b.z);
 }
 
 std::string Worker::thread_text(int thread) const {

@@ -30,7 +30,8 @@ class Worker {
   int block_barrier(const Site& site, int predicate);
   void named_barrier(const Site& site, int id, int threads);
   void warp_collective(WarpPost* post);
-  [[noreturn]] void fail(const std::string& text);
+  void note_fault(const std::string& text);
+  [[noreturn]] void leave_block();
 
  private:
   struct Barrier {
@@ -56,8 +57,6 @@ class Worker {
   void release_block_barrier();
 
   uint32_t random();
-  [[noreturn]] void abandon(const std::string& text);
-  std::string place() const;
   std::string deadlock_text() const;
   std::string thread_text(int thread) const;
 

@@ -56,18 +56,19 @@ def _numpy_empty(shape: tuple[int, ...], dtype: str, _like: Any) -> Any:
 NUMPY = Family("numpy", _numpy_empty, _host_stream)
 
 
+# dtype.name is computed anew at each access, slower than the rest of a call.
+_names: dict[np.dtype[Any], tuple[str, bool]] = {}
+
+
 def _numpy_buffer(array: np.ndarray) -> Buffer:
     flags = array.flags
-    return Buffer(
-        array,
-        array.shape,
-        array.dtype.name,
-        HOST,
-        flags.c_contiguous and flags.aligned and array.dtype.isnative,
-        array,
-        array.strides,
-        NUMPY,
-    )
+    dtype = array.dtype
+    known = _names.get(dtype)
+    if known is None:
+        known = _names[dtype] = (dtype.name, dtype.isnative)
+    name, is_native = known
+    dense = is_native and flags.c_contiguous and flags.aligned
+    return Buffer(array, array.shape, name, HOST, dense, array, array.strides, NUMPY)
 
 
 def _cupy_empty(shape: tuple[int, ...], dtype: str, like: Any) -> Any:

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convkit import _native
-from convkit.arrays import HOST, Buffer, Spec, finish, wrap
+from convkit.arrays import DLPACK, HOST, NUMPY, Buffer, Spec, finish, wrap
 
 BACKENDS = ("auto", "cpu", "cuda", "simt", "reference")
 PLAN_LIMIT = 4096
 
 _backend = "auto"
-_plans: dict[tuple[Any, ...], _native.Plan] = {}
+Specs = tuple[tuple[tuple[int, ...], str], ...]
+_plans: dict[tuple[Any, ...], tuple[_native.Plan, Specs]] = {}
 
 # 1, 1.0 and True are equal as dictionary keys, so parameters are checked for their type before the
 # look-up.
@@ -67,19 +68,17 @@ def require_cuda(op: str) -> None:
         raise ValueError(f"{op}: no CUDA device (no device or no driver found)")
 
 
-def _canonical(op: str, name: str, value: Any) -> Any:
+def _canonical(value: Any) -> Any:
     """The value as a key that only equal values of its kind share; C++ checks the rules."""
     if isinstance(value, (list, tuple)):
-        return tuple(_canonical(op, name, item) for item in value)
+        return tuple(_canonical(item) for item in value)
     if isinstance(value, (bool, np.bool_)):
         return ("flag", bool(value))
     if isinstance(value, (int, np.integer)):
         return int(value)
     if isinstance(value, (str, type(None))):
         return value
-    raise TypeError(
-        f"{op}: {name} is {value!r}, a {type(value).__name__}, which is no value for it"
-    )
+    return (type(value), repr(value))  # refused there, with the parameter's own rule
 
 
 def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
@@ -105,12 +104,27 @@ def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
     return _backend
 
 
-def _dense(op: str, name: str, buffer: Buffer, backend_name: str) -> Buffer:
-    """The same values in dense, aligned memory; a plan has accepted the dtype before."""
-    if backend_name != "cuda":
-        array = np.require(buffer.handle, buffer.handle.dtype.newbyteorder("="), ["C", "A"])
-        return buffer._replace(handle=array, dense=True)
-    raise NotImplementedError(f"{op}: {name} must be C-contiguous on the cuda backend")
+def _dense(backend_name: str, buffer: Buffer) -> Buffer:
+    """The same values in dense, aligned memory, which lives as long as the Buffer."""
+    array = buffer.handle
+    on_host = buffer.device == HOST
+    if on_host and not (array.flags.aligned and array.dtype.isnative):
+        return _numpy_copy(buffer)
+    described = {"x": (buffer.shape, buffer.dtype)}
+    call = Call("copy", "auto", backend_name, described, {"strides": buffer.strides})
+    like = buffer if buffer.family is not DLPACK else buffer._replace(family=NUMPY)
+    dense = wrap("copy", "x", like.family.empty(like.shape, like.dtype, like.source))
+    source = array.ctypes.data if on_host else array
+    stream = buffer.family.stream(buffer.source)
+    call.plan().run((dense.handle,), (source,), stream, max(buffer.device, 0))
+    return dense
+
+
+def _numpy_copy(buffer: Buffer) -> Buffer:
+    array = buffer.handle
+    return buffer._replace(
+        handle=np.require(array, array.dtype.newbyteorder("="), ["C", "A"]), dense=True
+    )
 
 
 def _check_out(
@@ -169,22 +183,26 @@ class Call(NamedTuple):
     arrays: dict[str, tuple[tuple[int, ...], str] | None]
     parameters: dict[str, Any]
 
-    def plan(self) -> _native.Plan:
+    def planned(self) -> tuple[_native.Plan, Specs]:
         """The cached plan of this call, or a new one; what the rules refuse raises here."""
         if type(self.algo) is not str:
             raise TypeError(f"{self.op}: algo is {self.algo!r}, must be a string")
         values = tuple(
-            value if type(value) in _PLAIN else _canonical(self.op, name, value)
-            for name, value in self.parameters.items()
+            value if type(value) in _PLAIN else _canonical(value)
+            for value in self.parameters.values()
         )
         key = (self.op, self.backend, self.algo, values, tuple(self.arrays.values()))
-        plan = _plans.get(key)
-        if plan is None:
+        known = _plans.get(key)
+        if known is None:
             plan = _native.plan(self.op, self.backend, self.algo, self.arrays, self.parameters)
+            known = (plan, plan.outputs)
             if len(_plans) >= PLAN_LIMIT:
                 _plans.clear()
-            _plans[key] = plan
-        return plan
+            _plans[key] = known
+        return known
+
+    def plan(self) -> _native.Plan:
+        return self.planned()[0]
 
     def candidates(self) -> list[tuple[str, str]]:
         """The backend's algorithms for this call, each with its refusal or ""."""
@@ -227,48 +245,40 @@ def run(
     )
     if type(first.source) is Spec:
         return call
-    plan = call.plan()
-    specs = plan.outputs[:outputs]
-    if out is None:
-        targets = [None] * outputs
-    elif outputs == 1:
-        targets = [out]
-    else:
-        if not isinstance(out, tuple) or len(out) != outputs:
-            raise TypeError(
-                f"{op}: out is {type(out).__name__}, must be a tuple of {outputs} arrays"
-            )
-        targets = list(out)
-    results = []
-    handles = []
-    for i, spec in enumerate(specs):
-        target = targets[i]
-        if target is None:
-            target = first.family.empty(spec[0], spec[1], first.source)
-            handles.append(wrap(op, "out", target).handle)
-        else:
-            handles.append(_check_out(op, "out", target, spec, first, buffers).handle)
-        results.append(target)
+    plan, specs = call.planned()
+    results, handles = _results(op, specs[:outputs], out, first, buffers)
     if is_reference:
         _run_reference(op, buffers, parameters, handles)
     else:
-        inputs = []
-        for name, buffer in buffers.items():
-            if buffer is None:
-                inputs.append(None)
-            else:
-                inputs.append(
-                    (buffer if buffer.dense else _dense(op, name, buffer, backend_name)).handle
-                )
-        plan.run(
-            tuple(handles),
-            tuple(inputs),
-            first.family.stream(first.source),
-            max(first.device, 0),
-        )
+        ready = [b if b is None or b.dense else _dense(backend_name, b) for b in buffers.values()]
+        inputs = tuple(None if b is None else b.handle for b in ready)
+        device = first.device if first.device > HOST else 0
+        plan.run(tuple(handles), inputs, first.family.stream(first.source), device)
     if out is None:
         results = [finish(result, first) for result in results]
     return results[0] if outputs == 1 else tuple(results)
+
+
+def _results(
+    op: str, specs: Specs, out: Any, first: Buffer, inputs: dict[str, Buffer | None]
+) -> tuple[list[Any], list[Any]]:
+    """The arrays for the results, new or the caller's, and what the native side takes of each."""
+    if out is None:
+        results = [first.family.empty(shape, dtype, first.source) for shape, dtype in specs]
+        handles = [r if type(r) is np.ndarray else wrap(op, "out", r).handle for r in results]
+        return results, handles
+    if len(specs) == 1:
+        results = [out]
+    elif isinstance(out, tuple) and len(out) == len(specs):
+        results = list(out)
+    else:
+        raise TypeError(
+            f"{op}: out is {type(out).__name__}, must be a tuple of {len(specs)} arrays"
+        )
+    checked = []
+    for result, spec in zip(results, specs, strict=True):
+        checked.append(_check_out(op, "out", result, spec, first, inputs))
+    return results, [buffer.handle for buffer in checked]
 
 
 def _run_reference(

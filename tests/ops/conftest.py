@@ -10,4 +10,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if selection is None:
         return
     chosen = list(table.cases(metafunc.cls.op, **selection))
-    metafunc.parametrize("case", chosen, ids=[case.id for case in chosen])
+    marks = {"cuda": [pytest.mark.gpu]}
+    metafunc.parametrize(
+        "case",
+        [pytest.param(case, id=case.id, marks=marks.get(case.backend, [])) for case in chosen],
+    )

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 
 from convkit import testing
 from convkit.testing import Problem
@@ -17,6 +16,7 @@ from .table import Case, mostly_plain
 
 GUARD = 96  # bytes on either side of a guarded array
 PATTERN = 0xA5
+LARGEST_LAYER = 400_000_000  # operations; the reference runs them in float64 twice
 
 
 def over(**selection: Any) -> Callable[[Any], Any]:
@@ -38,6 +38,15 @@ class Properties:
     def test_matches_the_reference(self, case: Case) -> None:
         for kind in ("normal", "one_signed"):
             case.check(case.outputs(case.data(kind)), case.expected(kind), kind)
+
+    @over(
+        tags=("layer",),
+        backends=("cpu", "cuda"),
+        share=lambda backend, dtype, layout: 1.0 if dtype == "float32" else 0.0,
+        keep=lambda problem, direction: problem.flops < LARGEST_LAYER,
+    )
+    def test_matches_the_reference_on_layers_of_networks(self, case: Case) -> None:
+        case.check(case.outputs(case.data()), case.expected())
 
     @over(share=mostly_plain(cpu=0.25, simt=0.05, plain_simt=0.25))
     def test_matches_the_reference_on_values_of_six_decades(self, case: Case) -> None:
@@ -76,7 +85,7 @@ class Properties:
             for whole, single in zip(together, alone.outputs(one), strict=True):
                 assert testing.same_bits(whole[image : image + 1], single), f"image {image}"
 
-    @over(backends=("simt",), share=mostly_plain(cpu=0, simt=0.15, plain_simt=0.5))
+    @over(backends=("simt",), share=mostly_plain(cpu=0, simt=0.25))
     def test_gives_the_same_bits_in_any_thread_order(self, case: Case) -> None:
         data = case.data()
         forward = case.outputs(data)
@@ -98,6 +107,15 @@ class Properties:
             assert (memory[:GUARD] == PATTERN).all(), "bytes before out were written"
             assert (memory[GUARD + view.nbytes :] == PATTERN).all(), "bytes after out were written"
 
+    @over(share=mostly_plain(cpu=0.5, simt=0.3, plain_simt=0.4))
+    def test_gives_the_same_bits_at_any_alignment(self, case: Case) -> None:
+        data = case.data()
+        skewed = {}
+        for name, array in data.items():
+            _, skewed[name] = guard(array.shape, array.dtype)
+            skewed[name][...] = array
+        assert_same(case.outputs(data), case.outputs(skewed))
+
     @over(share=mostly_plain(cpu=0.5, simt=0.1, plain_simt=0.3), keep=lambda p, d: p.n > 0)
     def test_a_nan_or_infinite_value_reaches_exactly_what_sees_it(self, case: Case) -> None:
         name = seen_array(case.problem, case.direction)
@@ -109,6 +127,34 @@ class Properties:
             with np.errstate(all="ignore"):
                 outputs = case.outputs(data)
             case.check(outputs, expected)
+
+    @over(
+        share=lambda backend, dtype, layout: 0.0 if dtype == "float32" else 0.5,
+        keep=lambda problem, direction: direction != "fprop" and problem.n > 0,
+    )
+    def test_gradients_agree_with_differences(self, case: Case) -> None:
+        problem = plain(case.problem)
+        backward = dataclasses.replace(case, problem=problem)
+        forward = dataclasses.replace(backward, direction="fprop", algo="auto")
+        data = {name: array.copy() for name, array in forward.data().items()}
+        outputs = forward.outputs(data)
+        rng = np.random.default_rng(3)
+        data["grad_y"] = rng.standard_normal(outputs[0].shape)
+        if len(outputs) == 2:
+            data["indices"] = outputs[1]
+        (grad,) = backward.outputs(data)
+        name, step = "w" if case.direction == "wgrad" else "x", 1e-5
+        for _ in range(3):
+            move = rng.standard_normal(data[name].shape)
+            above, below = (
+                forward.outputs({**data, name: data[name] + sign * step * move})[0]
+                for sign in (1, -1)
+            )
+            change = np.zeros_like(above)
+            np.subtract(above, below, out=change, where=above != below)  # -inf stays as it is
+            difference = data["grad_y"] * change / (2 * step)
+            scale = np.abs(grad * move).sum() + np.abs(difference).sum()
+            assert abs((grad * move).sum() - difference.sum()) <= 1e-7 * scale, case.reproducer()
 
     @over(share=mostly_plain(cpu=0.3, simt=0.1, plain_simt=0.3), refused=True)
     def test_refuses_with_a_reason_and_names_who_can(self, case: Case) -> None:
@@ -129,15 +175,22 @@ def assert_same(first: tuple[np.ndarray, ...], second: tuple[np.ndarray, ...]) -
 
 
 def guard(shape: tuple[int, ...], dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(bytes, array inside them): surrounded by a pattern, filled with NaN, hardly aligned."""
-    nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory = np.full(nbytes + 2 * GUARD + np.dtype(dtype).itemsize, PATTERN, np.uint8)
-    address = memory.ctypes.data + GUARD
-    skip = -address % np.dtype(dtype).itemsize
-    memory = memory[skip : skip + nbytes + 2 * GUARD]
+    """(bytes, array inside): between patterns, full of NaN, aligned to its type and no more."""
+    itemsize = np.dtype(dtype).itemsize
+    nbytes = int(np.prod(shape)) * itemsize
+    memory = np.full(nbytes + 2 * GUARD + 16, PATTERN, np.uint8)
+    skip = -(memory.ctypes.data + GUARD) % 16 + itemsize
+    memory = memory[skip % 16 :][: nbytes + 2 * GUARD]
     view = memory[GUARD : GUARD + nbytes].view(dtype).reshape(shape)
     view[...] = -12345 if np.issubdtype(dtype, np.integer) else np.nan
     return memory, view
+
+
+def plain(problem: Problem) -> Problem:
+    """The problem without its epilogue, which belongs to fprop alone."""
+    if not isinstance(problem, testing.Conv2d):
+        return problem
+    return dataclasses.replace(problem, bias=False, residual=False, activation=None)
 
 
 def seen_array(problem: Problem, direction: str) -> str:

@@ -4,21 +4,31 @@
 
 namespace ck {
 
+CK_DECLARE_CPU_KERNEL(Conv2dKernel, conv2d_implicit_gemm)
+CK_DECLARE_CPU_KERNEL(Conv2dKernel, conv2d_1x1)
+CK_DECLARE_CPU_KERNEL(Conv2dKernel, conv2d_im2col)
 CK_DECLARE_CPU_KERNEL(Conv2dKernel, conv2d_direct)
 
+CK_DECLARE_GPU_KERNEL(Conv2dKernel, conv2d_1x1)
 CK_DECLARE_GPU_KERNEL(Conv2dKernel, conv2d_implicit_gemm)
+CK_DECLARE_GPU_KERNEL(Conv2dKernel, conv2d_im2col)
+CK_DECLARE_GPU_KERNEL(Conv2dKernel, conv2d_direct)
 
 namespace {
 
 const Conv2dRow kRows[] = {
+    {"1x1", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_1x1)},
+    {"implicit_gemm", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_implicit_gemm)},
+    {"im2col", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_im2col)},
     {"direct", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_direct)},
+    CK_GPU_ROWS("1x1", kAllDirections, 8.0, conv2d_1x1),
     CK_GPU_ROWS("implicit_gemm", kAllDirections, 8.0, conv2d_implicit_gemm),
+    CK_GPU_ROWS("im2col", kAllDirections, 8.0, conv2d_im2col),
+    CK_GPU_ROWS("direct", kAllDirections, 8.0, conv2d_direct),
 };
 
 }  // namespace
 
 std::span<const Conv2dRow> conv2d_algorithms() { return kRows; }
-
-const char* preferred_conv2d(const Conv2dProblem&, Direction, Backend) { return nullptr; }
 
 }  // namespace ck

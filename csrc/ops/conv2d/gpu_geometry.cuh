@@ -160,5 +160,79 @@ static __device__ __forceinline__ Place filter_element_on_x(const Geometry& g,
   return tap_on_x(g, int32_t(c), int32_t(r), int32_t(order.by_tap_row.remainder(tap, r)));
 }
 
+// dgrad: one axis of a class of x pixels. Coordinates first, first + stride, ... (count of them)
+// are reached by taps tap_first, tap_first + tap_step, ...; tap number t of pixel number i comes
+// from output i + shift - t * shift_step.
+template <class Index>
+struct ClassAxis {
+  Index first, count, tap_first, tap_count, shift, shift_step;
+};
+
+static inline int64_t greatest_common_divisor(int64_t a, int64_t b) {
+  while (b != 0) {
+    const int64_t rest = a % b;
+    a = b;
+    b = rest;
+  }
+  return a;
+}
+
+// tap_step is stride / gcd(stride, dilation): taps closer than that reach different classes.
+template <class Index>
+static __device__ __forceinline__ ClassAxis<Index> class_axis(Index index, Index size, Index taps,
+                                                              Index stride, Index pad,
+                                                              Index dilation, Index tap_step) {
+  ClassAxis<Index> axis = {index, (size - index + stride - 1) / stride, 0, 0,
+                           0,     dilation / (stride / tap_step)};
+  const Index padded = index + pad, tried = smaller(taps, tap_step);
+  while (axis.tap_first < tried && (padded - axis.tap_first * dilation) % stride != 0)
+    ++axis.tap_first;
+  if (axis.tap_first < tried) {
+    axis.tap_count = (taps - axis.tap_first + tap_step - 1) / tap_step;
+    axis.shift = (padded - axis.tap_first * dilation) / stride;
+  }
+  return axis;
+}
+
+// Tiles and limits all products share ---------------------------------------------------------
+
+constexpr int64_t kChunkPixels = 4096;  // gemm_k of one wgrad block
+constexpr int64_t kPartialBytes = int64_t(256) << 20;
+constexpr int64_t kGridLimit = (int64_t(1) << 31) - 1;
+constexpr int64_t kSmallChannels = 32;  // as many as the small tile holds
+// Under two blocks for each multiprocessor of the largest devices the small tile spreads the work
+// wider. The host has one, and so runs both tiles on small problems.
+#if defined(__CUDACC__)
+constexpr int64_t kFewBlocks = 264;
+#else
+constexpr int64_t kFewBlocks = 2;
+#endif
+
+template <class T, bool kPixelsOnM>
+struct Tiles;
+template <>
+struct Tiles<float, false> {
+  using Large = Tile<float, 4, 2, 4, 8>;  // 64 x 128
+  using Small = Tile<float, 2, 2, 4, 4>;  // 32 x 64
+};
+template <>
+struct Tiles<float, true> {
+  using Large = Tile<float, 4, 2, 8, 4>;  // 128 x 64
+  using Small = Tile<float, 4, 1, 4, 4>;  // 64 x 32
+};
+template <bool kPixelsOnM>
+struct Tiles<double, kPixelsOnM> {
+  using Large = Tile<double, 4, 2, 4, 4>;  // 64 x 64
+  using Small = Large;
+};
+
+struct KernelNames {
+  const char* name[3][2];  // direction, float or double
+};
+template <class T>
+static inline const char* name_of(const KernelNames& names, Direction direction) {
+  return names.name[int(direction)][sizeof(T) == sizeof(float) ? 0 : 1];
+}
+
 }  // namespace CK_GPU
 }  // namespace ck

@@ -23,32 +23,10 @@ namespace CK_GPU {
 namespace implicit_gemm {
 namespace {
 
-constexpr int64_t kPartialBytes = int64_t(256) << 20;
-constexpr int64_t kGridLimit = (int64_t(1) << 31) - 1;
-constexpr int64_t kSmallChannels = 32;  // as many channels as the small tile holds
-constexpr int64_t kFewBlocks = 264;     // two for each multiprocessor of the largest devices
-
-template <class T, bool kChannelsLast>
-struct Tiles;  // kLarge, kSmall; wgrad takes those of NCHW: filters on gemm_m
-template <>
-struct Tiles<float, false> {
-  using Large = Tile<float, 4, 2, 4, 8>;  // 64 x 128
-  using Small = Tile<float, 2, 2, 4, 4>;  // 32 x 64
-};
-template <>
-struct Tiles<float, true> {
-  using Large = Tile<float, 4, 2, 8, 4>;  // 128 x 64
-  using Small = Tile<float, 4, 1, 4, 4>;  // 64 x 32
-};
-template <bool kChannelsLast>
-struct Tiles<double, kChannelsLast> {
-  using Large = Tile<double, 4, 2, 4, 4>;  // 64 x 64
-  using Small = Large;
-};
-
-int64_t greatest_common_divisor(int64_t a, int64_t b) {
-  return b == 0 ? a : greatest_common_divisor(b, a % b);
-}
+constexpr KernelNames kNames = {
+    {{"conv2d.fprop.implicit_gemm.f32", "conv2d.fprop.implicit_gemm.f64"},
+     {"conv2d.dgrad.implicit_gemm.f32", "conv2d.dgrad.implicit_gemm.f64"},
+     {"conv2d.wgrad.implicit_gemm.f32", "conv2d.wgrad.implicit_gemm.f64"}}};
 
 // The shape of a launch, apart from the tile: what runs along channels, what along pixels (wgrad:
 // filter elements), and how many times (dgrad: pixel classes, wgrad: chunks at once).
@@ -112,16 +90,6 @@ struct Call {
   Arguments<T> args;
 };
 
-template <class T>
-const char* name_of(Direction direction) {
-  const bool single = sizeof(T) == sizeof(float);
-  if (direction == Direction::kFprop)
-    return single ? "conv2d.fprop.implicit_gemm.f32" : "conv2d.fprop.implicit_gemm.f64";
-  if (direction == Direction::kDgrad)
-    return single ? "conv2d.dgrad.implicit_gemm.f32" : "conv2d.dgrad.implicit_gemm.f64";
-  return single ? "conv2d.wgrad.implicit_gemm.f32" : "conv2d.wgrad.implicit_gemm.f64";
-}
-
 template <class Tile, bool kChannelsLast, bool kVectorized, Direction kDirection>
 void launch_tile(Call<typename Tile::T>& call) {
   using T = typename Tile::T;
@@ -134,7 +102,7 @@ void launch_tile(Call<typename Tile::T>& call) {
   args.other_tiles = uint32_t(ceil_div(work.others, kOthers));
   const int64_t once = int64_t(args.channel_tiles) * args.other_tiles * work.groups;
   args.group_blocks = uint32_t(once);
-  const char* const name = name_of<T>(kDirection);
+  const char* const name = name_of<T>(kNames, kDirection);
   void* const stream = call.execution.stream;
   const auto grid_of = [&](int64_t repeats) { return dim3(unsigned(once * repeats)); };
   if constexpr (kDirection == Direction::kFprop) {
@@ -234,6 +202,7 @@ void run_type(const Conv2dProblem& problem, Direction direction, const Conv2dArr
 
 void run(const Conv2dProblem& problem, Direction direction, const Conv2dArrays& arrays,
          const Execution& execution) {
+  if (problem.n == 0 && direction != Direction::kWgrad) return;
   if (problem.dtype == DType::kFloat32)
     run_type<float>(problem, direction, arrays, execution);
   else

@@ -8,7 +8,6 @@ namespace ck {
 namespace CK_GPU {
 namespace implicit_gemm {
 
-constexpr int64_t kChunkPixels = 4096;  // gemm_k of one wgrad block
 constexpr int kRepackThreads = 256, kRepackChannels = 64, kRepackTaps = 32;
 
 template <class T>
@@ -109,33 +108,10 @@ __global__ void __launch_bounds__(Tile::kThreads, 2) fprop(Arguments<typename Ti
 // dgrad
 // -------------------------------------------------------------------------------------------------------------
 
-// One axis of a class of x pixels: coordinates first, first + stride, ..., reached by taps
-// tap_first, tap_first + tap_step,
-// ...; tap number t of pixel number i comes from output coordinate i + shift - t * shift_step.
-struct ClassAxis {
-  int32_t first, count, tap_first, tap_count, shift, shift_step;
-};
-
-static __device__ __forceinline__ ClassAxis class_axis(int32_t index, int32_t size, int32_t taps,
-                                                       int32_t stride, int32_t pad,
-                                                       int32_t dilation, int32_t tap_step) {
-  ClassAxis axis = {index, (size - index + stride - 1) / stride, 0, 0,
-                    0,     tap_step * dilation / stride};
-  const int32_t padded = index + pad;
-  const int32_t tried = smaller(taps, tap_step);
-  while (axis.tap_first < tried && (padded - axis.tap_first * dilation) % stride != 0)
-    ++axis.tap_first;
-  if (axis.tap_first < tried) {
-    axis.tap_count = (taps - axis.tap_first + tap_step - 1) / tap_step;
-    axis.shift = (padded - axis.tap_first * dilation) / stride;
-  }
-  return axis;
-}
-
 // What a block knows of its class. It stands in shared memory, as the main loop has no registers
 // left for it.
 struct DgradClass {
-  ClassAxis rows, columns;
+  ClassAxis<int32_t> rows, columns;
   PixelGrid pixels;
   FastDivide by_inner, by_tap_row;
   int32_t gemm_k;
@@ -144,10 +120,10 @@ struct DgradClass {
 template <class T>
 static __device__ void describe_class(const Arguments<T>& args, int index, DgradClass& result) {
   const Geometry& g = args.g;
-  result.rows = class_axis(index / args.class_columns, g.h, g.r, g.stride_h, g.pad_top,
-                           g.dilation_h, args.tap_step_h);
-  result.columns = class_axis(index % args.class_columns, g.w, g.s, g.stride_w, g.pad_left,
-                              g.dilation_w, args.tap_step_w);
+  result.rows = class_axis<int32_t>(index / args.class_columns, g.h, g.r, g.stride_h, g.pad_top,
+                                    g.dilation_h, args.tap_step_h);
+  result.columns = class_axis<int32_t>(index % args.class_columns, g.w, g.s, g.stride_w, g.pad_left,
+                                       g.dilation_w, args.tap_step_w);
   result.pixels = pixel_grid(g.n, result.rows.count, result.columns.count);
   const int taps = result.rows.tap_count * result.columns.tap_count;
   result.by_inner = fast_divide(g.channels_last ? g.k_per_group : taps);

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from convkit.ops.conv2d import conv2d, conv2d_input_grad, conv2d_weight_grad
+from convkit.ops.gram import gram_matrix, gram_matrix_grad
+from convkit.ops.im2col import col2im, im2col
+from convkit.ops.pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 
 # Every public op by name; what tests, listings and the command walk.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -12,6 +15,14 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         conv2d,
         conv2d_input_grad,
         conv2d_weight_grad,
+        max_pool2d,
+        max_pool2d_grad,
+        avg_pool2d,
+        avg_pool2d_grad,
+        gram_matrix,
+        gram_matrix_grad,
+        im2col,
+        col2im,
     )
 }
 

@@ -65,7 +65,10 @@ def max_pool2d_grad(
     ceil_mode: bool = False,
     layout: str = "NCHW",
 ) -> np.ndarray:
-    """grad_x[n, c, i] = sum of grad_y[n, c, p, q] over the windows whose index is i."""
+    """grad_x[n, c, i] = sum of grad_y[n, c, p, q] over the windows whose index is i.
+
+    An index of no pixel, as -1, takes no gradient.
+    """
     grad_y = np.asarray(grad_y)
     grads, chosen = to_nchw(grad_y, layout), to_nchw(indices, layout)
     shape = shape_to_nchw(x_shape, layout)
@@ -75,7 +78,7 @@ def max_pool2d_grad(
     n, c, h, w = shape
     grad_x = np.zeros((n * c, h * w), accumulator(grad_y))
     chosen = chosen.reshape(n * c, int(np.prod(windows.output)))
-    kept = chosen >= 0
+    kept = (chosen >= 0) & (chosen < h * w)
     plane = np.broadcast_to(np.arange(n * c)[:, None], kept.shape)
     np.add.at(grad_x, (plane[kept], chosen[kept]), grads.reshape(kept.shape)[kept])
     return from_nchw(grad_x.reshape(shape), layout, grad_y.dtype)

@@ -13,15 +13,16 @@ def main() -> int:
     arguments = _arguments()
     failed = False
     for problem in arguments.problems:
-        for direction in arguments.direction or problem.directions:
-            failed |= _check(problem, direction, arguments)
+        for direction in problem.directions:
+            if direction in (arguments.direction or problem.directions):
+                failed |= _check(problem, direction, arguments)
     return int(failed)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m convkit.testing", description=__doc__)
-    parser.add_argument("op", choices=PROBLEMS)
-    parser.add_argument("line", help="a problem as the tests print it, or a tag: core, edge, layer")
+    parser.add_argument("op", choices=[*PROBLEMS, "all"])
+    parser.add_argument("line", help="a problem as the tests print it, or tags: core,edge")
     parser.add_argument("--direction", action="append", choices=("fprop", "dgrad", "wgrad"))
     parser.add_argument("--algo", help="default: all of the backend that take the problem")
     parser.add_argument("--backend", default="cpu")
@@ -30,17 +31,20 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     try:
-        arguments.problems = (
-            problems(arguments.op, arguments.line)
-            if arguments.line in TAGS
-            else (parse(arguments.op, arguments.line),)
-        )
+        arguments.problems = _problems(arguments.op, arguments.line)
     except ValueError as error:
         parser.error(str(error))
     for direction in arguments.direction or ():
-        if direction not in arguments.problems[0].directions:
+        if not any(direction in problem.directions for problem in arguments.problems):
             parser.error(f"{arguments.op} has no {direction}")
     return arguments
+
+
+def _problems(op: str, line: str) -> list[Problem]:
+    tags = line.split(",")
+    if not set(tags) <= set(TAGS):
+        return [parse(op, line)]
+    return [row for one in PROBLEMS if op in (one, "all") for row in problems(one, *tags)]
 
 
 def _check(problem: Problem, direction: str, arguments: argparse.Namespace) -> bool:

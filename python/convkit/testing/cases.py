@@ -1,7 +1,6 @@
 """One call of a public op on a chosen backend, and its check against the reference."""
 
 import importlib
-import inspect
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +12,13 @@ import numpy as np
 import convkit
 from convkit import _native
 from convkit.dispatch import use_backend
+from convkit.queries import describe_call
 
 from .compare import Comparison, bound_of, compare, expected
 from .data import array_shapes, make_data
 from .lines import Problem
 
 _REFUSED = re.compile(r"cannot run this problem: (?P<reason>.+)\. These can: (?P<others>.+)", re.S)
-
-_ARRAYS = frozenset(["x", "w", "bias", "residual", "grad_y", "indices", "grad_gram", "cols"])
 
 
 @dataclass(frozen=True)
@@ -73,23 +71,10 @@ def candidates(
     problem: Problem, direction: str, backend: str, dtype: Any = "float32"
 ) -> dict[str, str | None]:
     """For each algorithm that has the direction: why it declines the problem, or None."""
-    data = {
-        name: np.broadcast_to(np.zeros((), np.int64 if name == "indices" else dtype), shape)
-        for name, shape in array_shapes(problem, direction).items()
-    }
-    name, arrays, options = problem.call(direction, data)
-    call = inspect.signature(getattr(convkit, name)).bind(*arrays, **options)
-    call.apply_defaults()
-    described, parameters = {}, {}
-    for key, value in call.arguments.items():
-        if key in _ARRAYS:
-            described[key] = None if value is None else (value.shape, value.dtype.name)
-        elif key not in ("algo", "out", "return_indices"):
-            parameters[key] = value
-    return {
-        algo: refusal or None
-        for algo, refusal in _native.candidates(name, backend, described, parameters)
-    }
+    name, arrays, options = problem.call(direction, array_shapes(problem, direction))
+    with use_backend(backend):
+        found = describe_call(name, *arrays, dtype=dtype, **options).candidates()
+    return {algo: reason or None for algo, reason in found}
 
 
 def run_case(

@@ -2,7 +2,8 @@
 
 A row is: tags, name, line (convkit.testing.lines). Tags: core (the usual geometries, small),
 edge (odd ones, small), layer (of real networks), huge (past 2**31 elements). Core and edge rows
-also run in the thread-by-thread simulator, so they stay near a million operations.
+also run in the thread-by-thread simulator, so they stay near a million operations. The long ones
+show sums that are not made in blocks.
 """
 
 from .lines import Problem, parse
@@ -87,6 +88,12 @@ edge tall                 n1c2h270w1-k2r5s1-st2x1-pd2x0
 edge wide_3x3             n1c1h3w517-k2r3s3-st1-pd1
 edge many_images          n37c2h3w3-k3r3s3-st1-pd1
 edge many_pixels          n131c3h1w1-k5r1s1-st1-pd0-bias-relu
+edge long_channels        n1c20000h1w1-k3r1s1-st1-pd0
+edge long_filters         n1c3h1w1-k20000r1s1-st1-pd0
+edge long_places          n1c1h180w190-k2r1s1-st1-pd0
+edge long_batch           n300c2h4w4-k3r3s3-st1-pd1
+edge long_aligned         n1c4h70w70-k4r3s3-st1-pd1
+edge long_3x3             n1c2300h3w3-k2r3s3-st1-pd0
 layer lenet.c1_28         n1c1h28w28-k6r5s5-st1-pd2-bias
 layer lenet.c3            n1c6h14w14-k16r5s5-st1-pd0-bias
 layer lenet.c5            n1c16h5w5-k120r5s5-st1-pd0-bias
@@ -156,6 +163,7 @@ edge avg_ceil_over_image  avg-n1c2h2w3-r3s3-st2x3-pd0-ceil
 edge avg_wide             avg-n1c2h1w301-r1s3-st1x2-pd0x1
 edge avg_over_256         avg-n2c2h17w18-r17s18-st1-pd0
 edge avg_many_channels    avg-n1c130h4w4-r2s2-st2-pd0
+edge avg_long             avg-n1c2h150w151-r150s151-st1-pd0
 layer lenet.s2            avg-n1c6h28w28-r2s2-st2-pd0
 layer alexnet.pool1       max-n1c96h55w55-r3s3-st2-pd0
 layer alexnet.pool2       max-n1c256h27w27-r3s3-st2-pd0
@@ -186,6 +194,7 @@ edge pixels_257           n1c5h1w257
 edge pixels_300           n1c7h20w15-norm
 edge pixels_1023          n1c3h31w33
 edge many_images          n37c4h3w3-norm
+edge long_pixels          n1c3h150w151
 layer vgg19.1_1           n1c64h224w224
 layer vgg19.2_1           n1c128h112w112
 layer vgg19.3_1           n1c256h56w56

@@ -1,0 +1,80 @@
+"""Gram matrices of feature maps and their gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convkit.dispatch import run
+
+
+def gram_matrix(
+    x: Any,
+    normalize: bool = False,
+    *,
+    layout: str = "NCHW",
+    algo: str = "auto",
+    out: Any = None,
+) -> Any:
+    """How much each two channels of an image light up together: the style of neural style transfer.
+
+    G[n, i, j] = sum over pixels m of F[n, i, m] * F[n, j, m], where F is x as (N, C, H*W).
+
+    Args:
+        x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32 or float64; any strides, any
+            array library.
+        normalize: True divides by C*H*W.
+        algo: "auto" or the name of an algorithm.
+        out: dense array for the result, of its shape and dtype; must not overlap x.
+
+    Returns: (N, C, C), symmetric to the bit, of x's array type, dtype and device, on x's stream.
+    Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
+        allocated before.
+    Numerics: float32 accumulates in float32, in blocks of 256 pixels; same bits on every run,
+        thread count and batch composition.
+    Source: Gatys, Ecker and Bethge 2016, "Image Style Transfer Using Convolutional Neural
+        Networks".
+
+    >>> import numpy as np
+    >>> gram_matrix(np.array([[[[1, 2]], [[3, 4]]]], "f4"))[0].tolist()
+    [[5.0, 11.0], [11.0, 25.0]]
+    """
+    return run(
+        "gram_matrix", {"x": x}, {"normalize": normalize, "layout": layout}, algo=algo, out=out
+    )
+
+
+def gram_matrix_grad(
+    grad_gram: Any,
+    x: Any,
+    normalize: bool = False,
+    *,
+    layout: str = "NCHW",
+    algo: str = "auto",
+    out: Any = None,
+) -> Any:
+    """Gradient of `gram_matrix` with respect to x.
+
+    grad_F[n] = (grad_gram[n] + grad_gram[n]^T) F[n], divided by C*H*W with normalize.
+
+    Args:
+        grad_gram: (N, C, C), the gradient of gram_matrix's result; need not be symmetric.
+        x: the features, as in gram_matrix.
+        normalize, layout, algo, out: as in gram_matrix.
+
+    Returns: an array like x, of grad_gram's array type and device.
+    Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
+        allocated before.
+    Numerics: as gram_matrix, in blocks of 256 channels.
+
+    >>> import numpy as np
+    >>> x = np.array([[[[1, 2]], [[3, 4]]]], "f4")
+    >>> gram_matrix_grad(np.array([[[1, 2], [3, 4]]], "f4"), x)[0, :, 0].tolist()
+    [[17.0, 24.0], [29.0, 42.0]]
+    """
+    return run(
+        "gram_matrix_grad",
+        {"grad_gram": grad_gram, "x": x},
+        {"normalize": normalize, "layout": layout},
+        algo=algo,
+        out=out,
+    )

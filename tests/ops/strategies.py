@@ -1,0 +1,103 @@
+"""Random problems for Hypothesis: every parameter of every op, in sizes a simulator can run."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from convkit.testing import Conv2d, Gram, Im2col, Pool2d
+
+from .table import REDUCED
+
+LAYOUTS = st.sampled_from(["NCHW", "NHWC"])
+DTYPES = st.sampled_from(["float32", "float64"])
+SEEDS = st.integers(0, 2**16)
+BATCHES = st.sampled_from([0, 1, 1, 1, 2, 3])
+
+
+def examples(count: int) -> settings:
+    """The same `count` examples in every run."""
+    return settings(
+        max_examples=max(count // 8, 5) if REDUCED else count,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+@st.composite
+def windows(draw: Callable[..., Any], pool: bool = False, dilated: bool = True) -> dict[str, Any]:
+    """Sides, kernel, stride, padding and dilation that fit each other."""
+    kernel = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    stride = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    dilation = draw(st.tuples(st.integers(1, 3), st.integers(1, 3))) if dilated else (1, 1)
+    words = [] if pool else ["same", "valid", "full"]
+    padding = draw(st.sampled_from([*words, None, None, None]))
+    sides = []
+    around = []
+    for f, d in zip(kernel, dilation, strict=True):
+        reach = d * (f - 1) + 1
+        most = reach - 1 if pool else 5
+        low, high = draw(st.integers(0, most)), draw(st.integers(0, most))
+        around.append((low, high))
+        given_pads = low + high if padding is None else 0
+        needed = 1 if padding in ("same", "full") else max(reach - given_pads, 1)
+        sides.append(needed + draw(st.integers(0, 9)))
+    return {
+        "h": sides[0],
+        "w": sides[1],
+        "r": kernel[0],
+        "s": kernel[1],
+        "stride": stride,
+        "dilation": dilation,
+        "padding": tuple(around) if padding is None else padding,
+        "layout": draw(LAYOUTS),
+        "n": draw(BATCHES),
+    }
+
+
+@st.composite
+def conv2d(draw: Callable[..., Any]) -> Conv2d:
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3, 5]))
+    size = st.integers(1, 3) if groups > 1 else st.integers(1, 9)
+    return Conv2d(
+        **draw(windows()),
+        c=groups * draw(size),
+        k=groups * draw(size),
+        groups=groups,
+        flip=draw(st.booleans()),
+        bias=draw(st.booleans()),
+        residual=draw(st.booleans()),
+        activation=draw(st.sampled_from([None, "relu", "tanh", "sigmoid"])),
+    )
+
+
+@st.composite
+def pool2d(draw: Callable[..., Any]) -> Pool2d:
+    kind = draw(st.sampled_from(["max", "avg"]))
+    return Pool2d(
+        **draw(windows(pool=True, dilated=kind == "max")),
+        c=draw(st.integers(1, 9)),
+        kind=kind,
+        ceil_mode=draw(st.booleans()),
+        count_include_pad=kind == "max" or draw(st.booleans()),
+    )
+
+
+@st.composite
+def im2col(draw: Callable[..., Any]) -> Im2col:
+    return Im2col(**draw(windows()), c=draw(st.integers(1, 5)))
+
+
+@st.composite
+def gram(draw: Callable[..., Any]) -> Gram:
+    return Gram(
+        n=draw(BATCHES),
+        c=draw(st.integers(1, 40)),
+        h=draw(st.integers(1, 20)),
+        w=draw(st.integers(1, 20)),
+        layout=draw(LAYOUTS),
+        normalize=draw(st.booleans()),
+    )

@@ -1,0 +1,32 @@
+"""The kernels of narrower instruction sets than this processor's own."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from convkit import _native
+
+SETS = ("baseline", "avx2", "avx512")
+
+
+def narrower_sets():
+    own = _native.build_info()["isa"]
+    return SETS[: SETS.index(own)] if own in SETS else ()
+
+
+@pytest.mark.parametrize(("dtype", "tags"), [("float32", "core,edge"), ("float64", "core")])
+@pytest.mark.parametrize("isa", narrower_sets())
+def test_every_cpu_kernel_is_right_on_a_narrower_instruction_set(isa, dtype, tags):
+    done = subprocess.run(
+        [sys.executable, "-m", "convkit.testing", "all", tags, "--dtype", dtype],
+        env=os.environ | {"CONVKIT_ISA": isa},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    wrong = [line for line in done.stdout.splitlines() if "WRONG" in line]
+    assert done.returncode == 0, "\n".join(wrong[:5]) + done.stderr
+    assert " on cpu: " in done.stdout

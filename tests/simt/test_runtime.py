@@ -1,0 +1,248 @@
+"""The simt runtime by itself: it runs correct kernels and catches the planted bugs.
+
+Each C++ compiler of the machine builds the runtime and the kernels of this folder twice, plain and
+with the address and undefined-behaviour sanitizers; no part of the installed package is used.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+CSRC = HERE.parents[1] / "csrc"
+RUNTIME = [
+    *sorted((CSRC / "simt").glob("*.cpp")),
+    CSRC / "core" / "error.cpp",
+    CSRC / "core" / "parallel.cpp",
+    CSRC / "gpu" / "launch_error.cpp",
+]
+FLAGS = ["-std=c++20", "-Wall", "-Wextra", "-Wshadow", "-Wno-unknown-pragmas", "-ffp-contract=off"]
+BUILDS = {
+    "plain": ["-O2"],
+    "sanitized": [
+        *("-O1", "-g", "-fno-omit-frame-pointer", "-DCK_GUARD_ELEMS=0"),
+        *("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"),
+    ],
+}
+ORDERS = [("forward",), ("reversed",), ("shuffled", "1"), ("shuffled", "2")]
+
+
+def compilers() -> list[str]:
+    """The default C++ compiler and clang++ if that is another one."""
+    default = [os.environ.get("CXX"), "c++", "g++", "clang++"]
+    found = [path for name in default if name and (path := shutil.which(name))][:1]
+    clang = shutil.which("clang++")
+    if clang and os.path.realpath(clang) != os.path.realpath(found[0]):
+        found.append(clang)
+    return found
+
+
+def environment() -> dict[str, str]:
+    # LeakSanitizer's exit drops piped output. A preloaded sanitizer is the caller's, not ours.
+    env = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
+    return env | {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": ""}
+
+
+def run(command: list[str | Path], timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, env=environment(), check=False
+    )
+
+
+def compile_objects(
+    compiler: str, flags: list[str], sources: list[Path], folder: Path
+) -> list[Path]:
+    def one(source: Path) -> Path:
+        target = folder / f"{source.stem}.o"
+        command = [compiler, *FLAGS, *flags, f"-I{CSRC}", "-x", "c++", "-c", source, "-o", target]
+        done = run(command)
+        assert done.returncode == 0, done.stderr
+        assert "warning" not in done.stderr, done.stderr
+        return target
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(one, sources))
+
+
+class Programs:
+    """planted_bugs and features, built by one compiler in one way."""
+
+    def __init__(self, compiler: str, build: str, folder: Path) -> None:
+        flags = [*BUILDS[build], "-DCK_GPU=simt_baseline", "-pthread"]
+        self.build = build
+        self.folder = folder
+        if build == "sanitized":
+            (folder / "probe.cpp").write_text("int main() { return 0; }\n")
+            probe = [compiler, *flags, folder / "probe.cpp", "-o", folder / "probe"]
+            if run(probe).returncode != 0 or run([folder / "probe"]).returncode != 0:
+                pytest.skip(f"{compiler} has no address sanitizer")
+        runtime = compile_objects(compiler, flags, RUNTIME, folder)
+        for program, sources in {
+            "planted_bugs": ["planted_bugs.cu"],
+            "features": ["features.cpp", "feature_kernels.cu"],
+        }.items():
+            objects = compile_objects(compiler, flags, [HERE / s for s in sources], folder)
+            done = run([compiler, *flags, *objects, *runtime, "-o", folder / program])
+            assert done.returncode == 0, done.stderr
+
+    def case(self, name: str, order: tuple[str, ...]) -> str:
+        """What the program printed, reports of sanitizers included."""
+        done = run([self.folder / "planted_bugs", name, *order])
+        return done.stdout + done.stderr
+
+    def features(self, command: str, order: tuple[str, ...] = ()) -> list[str]:
+        done = run([self.folder / "features", command, *order])
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.splitlines()
+
+
+def compiler_builds() -> list[object]:
+    found = compilers()
+    if not found:
+        reason = pytest.mark.skip(reason="no C++ compiler found")
+        return [pytest.param(("", build), id=build, marks=reason) for build in BUILDS]
+    return [
+        pytest.param((compiler, build), id=f"{Path(compiler).name}-{build}")
+        for compiler in found
+        for build in BUILDS
+    ]
+
+
+@pytest.fixture(scope="module", params=compiler_builds())
+def programs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    compiler, build = request.param
+    return Programs(compiler, build, tmp_path_factory.mktemp("simt"))
+
+
+CORRECT = ["gemm", "broadcast", "exchange", "block_sum", "barrier", "warp_sum", "named"]
+
+
+@pytest.mark.parametrize("case", CORRECT)
+def test_correct_kernel_gives_equal_bits_in_all_orders(programs: Programs, case: str) -> None:
+    printed = {programs.case(case, order) for order in ORDERS}
+    assert len(printed) == 1
+    assert re.fullmatch(r"ok [0-9a-f]{16}\n", printed.pop())
+
+
+WRONG = r"wrong \d+ of \d+\n"
+DIVERGENT = r"error .*divergent barrier: .*__syncthreads at planted_bugs.cu:\d+"
+# What each planted bug must print, in every order.
+BUGS = {
+    "gemm_no_barrier_at_loop_end": WRONG,
+    "gemm_write_past_shared_array": r"error .*wrote beyond shared array 'a_tile' of 1024 bytes",
+    "gemm_write_into_next_shared_array": WRONG,
+    "gemm_write_past_row_end": WRONG,
+    "exchange_no_syncwarp": WRONG,
+    "block_sum_uninitialised": WRONG,
+    "barrier_at_two_sites": DIVERGENT,
+    "barrier_conditional": DIVERGENT,
+    "barrier_after_return": DIVERGENT,
+    "warp_sum_lanes_missing": (
+        r"error .*deadlock, 96 of 96 .*16 in __shfl_xor_sync at planted_bugs.cu:\d+, warp 0, "
+        r"mask 0xffffffff, lanes missing: 16-31: threads 0-15; .*48 in __syncthreads"
+    ),
+    "named_warp_missing": (
+        r"error .*deadlock, 96 of 96 .*32 in __syncthreads at planted_bugs.cu:\d+: "
+        r"threads 64-95; 64 in named_barrier_sync at planted_bugs.cu:\d+: threads 0-63"
+    ),
+}
+# Where the sanitizers come first, with more to say.
+SANITIZED = {
+    "gemm_write_past_shared_array": r"AddressSanitizer: use-after-poison",
+    "gemm_write_into_next_shared_array": (
+        r"planted_bugs.cu:\d+:\d+: runtime error: index 9 out of bounds for type '"
+    ),
+    "gemm_write_past_row_end": r"AddressSanitizer: heap-buffer-overflow",
+}
+
+
+@pytest.mark.parametrize("case", BUGS)
+def test_planted_bug_is_caught_in_every_order(programs: Programs, case: str) -> None:
+    pattern = BUGS[case]
+    if programs.build == "sanitized":
+        pattern = SANITIZED.get(case, pattern)
+    for order in ORDERS:
+        assert re.search(pattern, programs.case(case, order)), order
+
+
+def test_missing_barrier_after_broadcast_is_seen_by_orders_alone(programs: Programs) -> None:
+    forward, *others = (programs.case("broadcast_no_barrier", order) for order in ORDERS)
+    assert forward.startswith("ok ")
+    for printed in others:
+        assert re.fullmatch(WRONG, printed)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_each_feature_gives_the_worked_values(programs: Programs, order: tuple[str, ...]) -> None:
+    lines = programs.features("run", order)
+    assert len(lines) == 14
+    assert [line for line in lines if not line.endswith(" 0")] == []
+
+
+def test_faulty_launch_throws_and_later_launches_work(programs: Programs) -> None:
+    block = re.escape("SimtError faulty: block (0, 0, 0)")
+    expected = [
+        "SimtError faulty: grid.y is 65536, must be 1 to 65535",
+        "SimtError faulty: grid.x is 0, must be 1 to 2147483647",
+        "SimtError faulty: block has 2048 threads, must be at most 1024",
+        "SimtError faulty: block.z is 65, must be 1 to 64",
+        "SimtError faulty: dynamic shared memory is 232449 bytes, must be at most 232448",
+        f"{block}: static shared memory up to array 'values' is 49156 bytes, must be at most 49152",
+        f"{block}: thread 8: __shfl_sync at feature_kernels.cu:\\d+: mask 0x000000ff lacks the "
+        "lane itself, 8",
+        f"{block}: thread 15: __shfl_sync at .* with mask 0x0000ffff meets lane 3 in .* "
+        "with mask 0xffffffff",
+        f"{block}: thread 5 = \\(5, 0, 0\\): __trap\\(\\)",
+        f"{block}: deadlock, 31 of 32 threads wait for ever; .*lanes missing: 9 "
+        "\\(returned or not in the block: 9\\)",
+        f"{block}: thread 0: inner: a kernel launched a kernel",
+        "int 42",
+    ]
+    lines = programs.features("faults")
+    assert len(lines) == len(expected), lines
+    for number, (line, pattern) in enumerate(zip(lines, expected, strict=True)):
+        assert re.match(f"{number} {pattern}", line), line
+
+
+def test_host_threads_launch_at_the_same_time(programs: Programs) -> None:
+    assert programs.features("threads") == ["failures 0"]
+
+
+def test_child_forked_after_use_can_launch(programs: Programs) -> None:
+    assert programs.features("fork") == ["failures 0"]
+
+
+def test_log_holds_each_kernel_name_once(programs: Programs) -> None:
+    assert programs.features("log") == ["launches 3", "atomics", "nothing"]
+
+
+def test_kernel_object_shares_no_inline_function(tmp_path: Path) -> None:
+    """Else the linker could pick the AVX2 copy of one for a processor without AVX2."""
+    nm = shutil.which("nm")
+    if not compilers() or nm is None:
+        pytest.skip("no C++ compiler or no nm found")
+    for flags in (["-O3"], ["-O0"]):
+        (kernels,) = compile_objects(
+            compilers()[0],
+            [*flags, "-DCK_GPU=simt_space"],
+            [HERE / "feature_kernels.cu"],
+            tmp_path,
+        )
+        symbols = run([nm, "--demangle", kernels]).stdout
+        weak = re.findall(r"^[0-9a-f ]* [WVu] (.*)$", symbols, re.MULTILINE)
+        assert [name for name in weak if "ck::simt_space::" not in name] == []
+
+
+@pytest.mark.parametrize("source", ["planted_bugs.cu", "feature_kernels.cu"])
+def test_nvcc_compiles_the_same_source(tmp_path: Path, source: str) -> None:
+    nvcc = shutil.which("nvcc")
+    if nvcc is None:
+        pytest.skip("no nvcc found")
+    flags = ["-std=c++20", "-fmad=false", "-gencode=arch=compute_80,code=sm_80", "-DCK_GPU=cuda"]
+    done = run([nvcc, *flags, f"-I{CSRC}", "-c", HERE / source, "-o", tmp_path / "out.o"], 300)
+    assert done.returncode == 0, done.stderr

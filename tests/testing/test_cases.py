@@ -1,0 +1,112 @@
+"""Single cases, the settings around them and the command that repeats one."""
+
+import subprocess
+import sys
+
+import pytest
+
+import convkit
+from convkit import testing
+from convkit.testing import parse
+
+from ..ops.table import cases, has_device
+
+PROBLEM = parse("conv2d", "n1c3h5w6-k4r3s3-st1-pd1")
+
+
+@pytest.mark.parametrize("op", testing.PROBLEMS)
+@pytest.mark.parametrize("backend", ["cpu", "simt"])
+def test_the_last_algorithm_of_a_backend_takes_every_problem(op, backend):
+    directions = testing.problems(op)[0].directions
+    for direction in directions:
+        rows = [row for row in testing.algorithms(op, backend) if direction in row["directions"]]
+        assert rows, f"{op} has no {direction} on {backend}"
+        for problem in testing.problems(op):
+            for layout in ("NCHW", "NHWC"):
+                told = testing.candidates(problem.with_layout(layout), direction, backend)
+                assert list(told) == [row["name"] for row in rows]
+                assert told[rows[-1]["name"]] is None, problem.line
+
+
+@pytest.mark.parametrize("op", testing.PROBLEMS)
+def test_every_algorithm_takes_some_row_in_every_direction_it_has(op):
+    taken = {
+        (algo, backend, direction)
+        for problem in testing.problems(op, "core", "edge")
+        for backend in ("cpu", "simt")
+        for direction in problem.directions
+        for algo, reason in testing.candidates(problem, direction, backend).items()
+        if reason is None
+    }
+    for row in testing.algorithms(op):
+        if row["backend"] != "cuda":  # has the rows of simt
+            for direction in row["directions"]:
+                assert (row["name"], row["backend"], direction) in taken
+
+
+@pytest.mark.gpu
+def test_a_cuda_device_runs_the_cases_of_the_table():
+    if not has_device():
+        pytest.skip("no CUDA device")
+    assert any(case.backend == "cuda" for case in cases("conv2d"))
+
+
+def test_settings_are_put_back():
+    threads, backend = convkit.num_threads(), convkit.backend()
+    with testing.use_threads(3), testing.use_backend("reference"):
+        assert convkit.num_threads() == 3
+        assert convkit.backend() == "reference"
+    assert (convkit.num_threads(), convkit.backend()) == (threads, backend)
+
+
+def test_simt_order_is_refused_by_name():
+    with pytest.raises(ValueError, match="sideways"), testing.simt_order("sideways"):
+        pass
+
+
+def test_check_case_compares_with_the_reference():
+    outcome, (comparison,) = testing.check_case(PROBLEM, "fprop", "auto", "cpu")
+    assert not outcome.refused
+    assert outcome.result.shape == (1, 4, 5, 6)
+    assert comparison.ok
+    assert not testing.check_case(PROBLEM, "fprop", "auto", "cpu", bound=-1)[1][0].ok
+
+
+def test_an_unknown_algorithm_is_an_error_and_no_refusal():
+    with pytest.raises(ValueError, match="'magic'"):
+        testing.check_case(PROBLEM, "fprop", "magic", "cpu")
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "convkit.testing", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_the_command_checks_a_line_by_every_algorithm():
+    done = run("conv2d", PROBLEM.line, "--direction", "wgrad", "--backend", "simt", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    taken = [name for name, no in testing.candidates(PROBLEM, "wgrad", "simt").items() if not no]
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(taken)
+    for name, line in zip(taken, lines, strict=True):
+        assert line.startswith(f"conv2d.wgrad.{name} on simt: {PROBLEM.line}: ok E = ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("conv2d", "n1c3"),
+        ("gram", "n1c3h4w4", "--direction", "wgrad"),
+        ("fft", "n1c3h4w4"),
+        ("conv2d", PROBLEM.line, "--dtype", "int8"),
+    ],
+)
+def test_the_command_refuses_what_it_cannot_read(arguments):
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
