@@ -23,6 +23,7 @@
 #include "cpu/tasks.h"
 #include "cpu/weights.h"
 #include "ops/conv2d/cpu_implicit_wgrad.h"
+#include "ops/conv2d/cpu_matrix.h"
 #include "ops/conv2d/problem.h"
 
 namespace ck {
@@ -116,7 +117,7 @@ struct Plan {
   int64_t scratch_bytes;
 
   Plan(const Conv2dProblem& problem, Direction direction, int thread_count, void* workspace)
-      : pass(problem, direction), arena(workspace), threads(thread_count) {
+      : pass(problem, direction), arena(workspace), threads(threads_for(problem, thread_count)) {
     nchw = problem.layout == Layout::kNCHW;
     images = problem.n;
     phases = {pass.axis_h(0), pass.axis_w(0)};

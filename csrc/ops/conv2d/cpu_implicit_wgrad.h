@@ -46,7 +46,7 @@ struct TotalsStore {
 
 template <class T>
 struct WgradPlan {
-  static constexpr int64_t kBlockRows = 384, kBlockCols = 256;
+  static constexpr int64_t kBlockRows = 512, kBlockCols = 256;
 
   const Conv2dProblem& problem;
   Arena arena;
@@ -63,7 +63,7 @@ struct WgradPlan {
   int64_t scratch_bytes;
 
   WgradPlan(const Conv2dProblem& p, int thread_count, void* workspace)
-      : problem(p), arena(workspace), threads(thread_count) {
+      : problem(p), arena(workspace), threads(threads_for(p, thread_count)) {
     nchw = p.layout == Layout::kNCHW;
     h = in_weight_order(
         forward_axis(p.h, p.r, p.p, p.stride_h, p.pad_top, p.dilation_h, p.flip_kernel));
