@@ -2,10 +2,10 @@
 // packing is the im2col. Takes every problem; the default wherever channels are many enough to fill
 // a register tile.
 //
-//            NCHW                                      NHWC
-//   fprop    C (filters x pixels), vectors: pixels     C (pixels x filters), vectors: filters
-//   dgrad    the same with grad_y as the source: one product per stride class, over that class's
-//   taps alone wgrad    cpu_implicit_wgrad.h
+//           NCHW                                    NHWC
+//   fprop   C (filters x pixels), vectors of pixels   C (pixels x filters), vectors of filters
+//   dgrad   the same with grad_y as the source: one product per stride class, over its taps alone
+//   wgrad   cpu_implicit_wgrad.h
 //
 // The column matrix never exists: planes.h and pixels.h gather it straight into the packed operand
 // of one block (256 of gemm_k), a private buffer in L2. Weights are packed once per call and

@@ -1,12 +1,11 @@
-// conv2d.wgrad.implicit_gemm on the CPU: grad_w[k, (c, r, s)] = sum over pixels of grad_y[pixel, k]
-// * x[pixel under (c, r, s)].
+// conv2d.wgrad.implicit_gemm on the CPU:
+// grad_w[k, (c, r, s)] = sum over pixels of grad_y[pixel, k] * x[pixel under (c, r, s)].
 //
 // gemm_k are the pixels of all images: hundreds of thousands, against a small result. Vectors lie
-// along the axis that one of the two arrays already has contiguous, so that only grad_y, read once,
-// is transposed and never the im2col rows:
-//   NCHW   C ((c, r, s) x filters): A = gathered planes, gemm_k contiguous as they are; B = grad_y
-//   transposed NHWC   C (filters x (r, s, c)): A = grad_y transposed; B = gathered pixels, columns
-//   contiguous as they are
+// along the axis that one of the two arrays already has contiguous, so that only grad_y, R * S
+// times smaller than the im2col rows, is transposed:
+//   NCHW   C ((r, s, c) x filters): A = gathered planes as they are, B = grad_y transposed
+//   NHWC   C (filters x (r, s, c)): A = grad_y transposed, B = gathered pixels as they are
 //
 // Summation tree: blocks of 256 pixels (gemm.h), added in order within pieces of 4096 pixels,
 // pieces added in order. A piece begins at an image; small images share one. Nothing of this
