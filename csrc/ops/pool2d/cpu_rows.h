@@ -20,10 +20,84 @@ using Place = typename Vec<T>::Bits;
 template <class T>
 constexpr T kMinusInfinity = T(-__builtin_inf());
 
-// What a maximum replaces: a smaller value, and a number when a NaN comes. The first NaN stays.
+// Which lanes a maximum replaces. AVX-512 has registers for that, which the compiler does not use
+// for vector extensions that combine comparisons.
+#if defined(__AVX512F__)
 template <class T>
-CK_INLINE typename Vec<T>::RawBits replaces(Vec<T> value, Vec<T> best) {
+using Lanes = uint32_t;
+
+template <class T>
+CK_INLINE Lanes<T> replaces(Vec<T> value, Vec<T> best) {
+  if constexpr (sizeof(T) == 4) {
+    const __mmask16 number = _mm512_cmp_ps_mask(__m512(best.raw), __m512(best.raw), _CMP_ORD_Q);
+    return _mm512_mask_cmp_ps_mask(number, __m512(value.raw), __m512(best.raw), _CMP_NLE_UQ);
+  } else {
+    const __mmask8 number = _mm512_cmp_pd_mask(__m512d(best.raw), __m512d(best.raw), _CMP_ORD_Q);
+    return _mm512_mask_cmp_pd_mask(number, __m512d(value.raw), __m512d(best.raw), _CMP_NLE_UQ);
+  }
+}
+template <class T, class Raw>
+CK_INLINE Raw select(Lanes<T> lanes, Raw taken, Raw kept) {
+  if constexpr (sizeof(T) == 4) {
+    return Raw(_mm512_mask_blend_epi32(__mmask16(lanes), __m512i(kept), __m512i(taken)));
+  } else {
+    return Raw(_mm512_mask_blend_epi64(__mmask8(lanes), __m512i(kept), __m512i(taken)));
+  }
+}
+#else
+template <class T>
+using Lanes = typename Vec<T>::RawBits;
+
+template <class T>
+CK_INLINE Lanes<T> replaces(Vec<T> value, Vec<T> best) {
   return ~(value.raw <= best.raw) & (best.raw == best.raw);
+}
+template <class T, class Raw>
+CK_INLINE Raw select(Lanes<T> lanes, Raw taken, Raw kept) {
+  return lanes ? taken : kept;
+}
+#endif
+
+// The maximum alone: value > best ? value : best, but a NaN replaces a number and stays. The
+// instruction for it keeps a NaN of its second operand only; written out as a comparison, the
+// compiler would merge it with the one for NaN.
+template <class T>
+CK_INLINE Vec<T> larger_of(Vec<T> value, Vec<T> best) {
+  typedef typename Vec<T>::Raw Raw;
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    const __m512 v = __m512(value.raw);
+    return {Raw(_mm512_mask_max_ps(v, _mm512_cmp_ps_mask(v, v, _CMP_ORD_Q), v, __m512(best.raw)))};
+  } else {
+    const __m512d v = __m512d(value.raw);
+    return {Raw(_mm512_mask_max_pd(v, _mm512_cmp_pd_mask(v, v, _CMP_ORD_Q), v, __m512d(best.raw)))};
+  }
+#else
+  Raw larger;
+#if defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) {
+    larger = Raw(_mm256_max_ps(__m256(value.raw), __m256(best.raw)));
+  } else {
+    larger = Raw(_mm256_max_pd(__m256d(value.raw), __m256d(best.raw)));
+  }
+#else
+  larger = value.raw > best.raw ? value.raw : best.raw;
+#endif
+  return {value.raw != value.raw ? value.raw : larger};
+#endif
+}
+
+// One step of a maximum: a larger value replaces the best, and a NaN a number; the first NaN stays.
+template <class T, bool kIndexed>
+CK_INLINE void take_larger(Vec<T> value, typename Vec<T>::RawBits value_place, Vec<T>* best,
+                           typename Vec<T>::RawBits* place) {
+  if constexpr (kIndexed) {
+    const Lanes<T> lanes = replaces(value, *best);
+    best->raw = select<T>(lanes, value.raw, best->raw);
+    *place = select<T>(lanes, value_place, *place);
+  } else {
+    *best = larger_of(value, *best);
+  }
 }
 
 // The window of one axis at output coordinate i, as an average counts it.
@@ -88,9 +162,7 @@ void max_of_rows(int64_t taps, const T* const* values, const Place<T>* const* of
     if constexpr (kIndexed) place = place_at(0, i);
     for (int64_t t = 1; t < count; ++t) {
       const Vec<T> value = Vec<T>::load((kTaps > 0 ? value_of[t] : values[t]) + i);
-      const Places take = replaces(value, best);
-      best.raw = take ? value.raw : best.raw;
-      if constexpr (kIndexed) place = take ? place_at(t, i) : place;
+      take_larger<T, kIndexed>(value, kIndexed ? place_at(t, i) : Places{}, &best, &place);
     }
     best.store(best_out + i);
     if constexpr (kIndexed) __builtin_memcpy(place_out + i, &place, sizeof(place));

@@ -53,9 +53,7 @@ void max_of_window(const T* corner, const Taps<T>& taps, int64_t width, T* y, In
     for (int64_t t = 1; t < count; ++t) {
       const int64_t offset = kTaps > 0 ? offset_of[t] : taps.offsets[t];
       const Vec<T> value = Vec<T>::load_first(corner + c + offset, left);
-      const Places take = replaces(value, best);
-      best.raw = take ? value.raw : best.raw;
-      if constexpr (kIndexed) place = take ? taps.places[t] - Places{} : place;
+      take_larger<T, kIndexed>(value, taps.places[t] - Places{}, &best, &place);
     }
     best.store_first(y + c, left);
     if constexpr (kIndexed) {
