@@ -85,7 +85,7 @@ class Properties:
             for whole, single in zip(together, alone.outputs(one), strict=True):
                 assert testing.same_bits(whole[image : image + 1], single), f"image {image}"
 
-    @over(backends=("simt",), share=mostly_plain(cpu=0, simt=0.15, plain_simt=0.5))
+    @over(backends=("simt",), share=mostly_plain(cpu=0, simt=0.25))
     def test_gives_the_same_bits_in_any_thread_order(self, case: Case) -> None:
         data = case.data()
         forward = case.outputs(data)
@@ -106,6 +106,15 @@ class Properties:
         for memory, view in guarded:
             assert (memory[:GUARD] == PATTERN).all(), "bytes before out were written"
             assert (memory[GUARD + view.nbytes :] == PATTERN).all(), "bytes after out were written"
+
+    @over(share=mostly_plain(cpu=0.5, simt=0.3, plain_simt=0.4))
+    def test_gives_the_same_bits_at_any_alignment(self, case: Case) -> None:
+        data = case.data()
+        skewed = {}
+        for name, array in data.items():
+            _, skewed[name] = guard(array.shape, array.dtype)
+            skewed[name][...] = array
+        assert_same(case.outputs(data), case.outputs(skewed))
 
     @over(share=mostly_plain(cpu=0.5, simt=0.1, plain_simt=0.3), keep=lambda p, d: p.n > 0)
     def test_a_nan_or_infinite_value_reaches_exactly_what_sees_it(self, case: Case) -> None:
@@ -166,12 +175,12 @@ def assert_same(first: tuple[np.ndarray, ...], second: tuple[np.ndarray, ...]) -
 
 
 def guard(shape: tuple[int, ...], dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(bytes, array inside them): surrounded by a pattern, filled with NaN, hardly aligned."""
-    nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory = np.full(nbytes + 2 * GUARD + np.dtype(dtype).itemsize, PATTERN, np.uint8)
-    address = memory.ctypes.data + GUARD
-    skip = -address % np.dtype(dtype).itemsize
-    memory = memory[skip : skip + nbytes + 2 * GUARD]
+    """(bytes, array inside): between patterns, full of NaN, aligned to its type and no more."""
+    itemsize = np.dtype(dtype).itemsize
+    nbytes = int(np.prod(shape)) * itemsize
+    memory = np.full(nbytes + 2 * GUARD + 16, PATTERN, np.uint8)
+    skip = -(memory.ctypes.data + GUARD) % 16 + itemsize
+    memory = memory[skip % 16 :][: nbytes + 2 * GUARD]
     view = memory[GUARD : GUARD + nbytes].view(dtype).reshape(shape)
     view[...] = -12345 if np.issubdtype(dtype, np.integer) else np.nan
     return memory, view

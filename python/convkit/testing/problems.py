@@ -91,6 +91,8 @@ edge many_pixels          n131c3h1w1-k5r1s1-st1-pd0-bias-relu
 edge long_channels        n1c20000h1w1-k3r1s1-st1-pd0
 edge long_filters         n1c3h1w1-k20000r1s1-st1-pd0
 edge long_places          n1c1h180w190-k2r1s1-st1-pd0
+edge long_batch           n300c2h4w4-k3r3s3-st1-pd1
+edge long_aligned         n1c4h70w70-k4r3s3-st1-pd1
 edge long_3x3             n1c2300h3w3-k2r3s3-st1-pd0
 layer lenet.c1_28         n1c1h28w28-k6r5s5-st1-pd2-bias
 layer lenet.c3            n1c6h14w14-k16r5s5-st1-pd0-bias
