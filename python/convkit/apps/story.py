@@ -138,8 +138,8 @@ SIMT = (
 NUMBERS = (
     "Error E is the distance from the NumPy reference, computed in twice the precision, in units "
     "of what rounding alone allows: eps · (√K · root of the sum of squared products + |exact|), K "
-    "being the length of the sum. Every algorithm states its bound and must stay below. The "
-    "gradients and the pools have a bound of their own; ops that only move numbers must be exact."
+    "being the length of the sum. Every algorithm states its bound and must stay below it; ops that "
+    "only move numbers must be exact."
 )
 
 AGAIN = (

@@ -95,7 +95,8 @@ def run(
     crop = busiest_crop(color, *(CROP_QUICK if quick else CROP))
     size = f"{crop.shape[3]}x{crop.shape[2]}"
     tour.titles["simt"] = (
-        f"CUDA kernels through simt: a crop of {size}, NCHW and NHWC, {orders} thread orders"
+        f"CUDA kernels through simt: a crop of {size}, both layouts, float32 and float64, "
+        f"{orders} thread orders"
     )
     tour.rows += check_simt(stages.crop_tasks(crop), orders)
     for backend in (tour.backend, "simt"):
