@@ -110,7 +110,7 @@ def run(
 def _measure(tour: Tour, stage: Stage, start: float, quick: bool) -> None:
     """Checks and times one step of the story."""
     from convkit.apps.checks import check_task
-    from convkit.apps.peers import interleave, peers
+    from convkit.apps.peers import fair_blas, interleave, peers
 
     for task in stage.tasks:
         rows, calls = check_task(task, tour.backend)
@@ -118,7 +118,8 @@ def _measure(tour: Tour, stage: Stage, start: float, quick: bool) -> None:
         spent = time.perf_counter() - start
         seconds = SECONDS_QUICK if quick else SECONDS_PER_TASK * max(0.1, 1 - spent / TIMING_LIMIT)
         names = {f"algorithm {name}": call for name, call in calls.items()}
-        times = interleave(names | others, seconds)
+        with fair_blas(others, tour.info.threads):
+            times = interleave(names | others, seconds)
         others_us = {name: times[name] for name in others}
         fastest = min(others_us, key=others_us.__getitem__, default=None)
         for row in rows:
