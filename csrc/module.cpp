@@ -14,6 +14,7 @@
 namespace ck {
 
 Op describe_conv2d();
+Op describe_copy();
 Op describe_gram();
 Op describe_im2col();
 Op describe_pool2d();
@@ -22,10 +23,7 @@ namespace {
 
 const std::vector<Op>& ops() {
   static const std::vector<Op> all = {
-      describe_conv2d(),
-      describe_pool2d(),
-      describe_gram(),
-      describe_im2col(),
+      describe_conv2d(), describe_pool2d(), describe_gram(), describe_im2col(), describe_copy(),
   };
   return all;
 }

@@ -52,7 +52,7 @@ def modules():
             yield pytest.param(path, part, id=str(path.relative_to(PACKAGE)))
 
 
-@pytest.mark.parametrize(("path", "part"), modules())
+@pytest.mark.parametrize(("path", "part"), list(modules()))
 def test_imports_point_down(path, part):
     for target in imports_of(path) - {part, "__version__"}:
         if part in INDEPENDENT:

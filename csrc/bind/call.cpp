@@ -118,7 +118,7 @@ void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& input
     in[i] = held[i].open(plan, inputs[i], plan.input_bytes[i], false);
   for (size_t i = 0; i < outputs.size(); ++i) {
     const OutputSpec& spec = plan.outputs[i];
-    int64_t bytes = spec.dtype == "float32" ? 4 : 8;
+    int64_t bytes = itemsize_of(spec.dtype);
     for (const int64_t side : spec.shape) bytes *= side;
     if (bytes == 0) return;  // nothing to compute
     out[i] = held[kMaxArrays + i].open(plan, outputs[i], bytes, true);

@@ -81,8 +81,12 @@ DType Request::common_dtype(std::initializer_list<const char*> arrays) const {
   return first == "float64" ? DType::kFloat64 : DType::kFloat32;
 }
 
+std::string Request::dtype_of(const char* array) const {
+  return py::object(arrays_[array]).cast<py::tuple>()[1].cast<std::string>();
+}
+
 void Request::require_dtype(const char* array, const char* dtype) const {
-  const auto name = arrays_[array].cast<py::tuple>()[1].cast<std::string>();
+  const std::string name = dtype_of(array);
   if (name == dtype) return;
   throw_type_error("%s: %s.dtype is %s, must be %s", op(), array, name.c_str(), dtype);
 }
@@ -95,7 +99,7 @@ std::vector<int64_t> Request::input_bytes() const {
       continue;
     }
     const auto pair = py::reinterpret_borrow<py::tuple>(entry);
-    int64_t bytes = pair[1].cast<std::string>() == "float32" ? 4 : 8;
+    int64_t bytes = itemsize_of(pair[1].cast<std::string>());
     for (const int64_t side : pair[0].cast<Shape>()) bytes = saturating_product(bytes, side);
     sizes.push_back(bytes);
   }
@@ -201,6 +205,8 @@ bool Request::flag(const char* name) const {
 }
 
 std::string dtype_name(DType dtype) { return dtype == DType::kFloat32 ? "float32" : "float64"; }
+
+int64_t itemsize_of(const std::string& dtype) { return dtype == "float32" ? 4 : 8; }
 
 const char* backend_name(Backend backend) {
   return backend == Backend::kCpu ? "cpu" : backend == Backend::kSimt ? "simt" : "cuda";

@@ -53,6 +53,7 @@ class Request {
   std::optional<Shape> shape_of(const char* array) const;
   Shape required_shape(const char* array) const;  // TypeError where the array is None
   DType common_dtype(std::initializer_list<const char*> arrays) const;
+  std::string dtype_of(const char* array) const;
   void require_dtype(const char* array, const char* dtype) const;  // of an array that is not None
   std::vector<int64_t> input_bytes() const;
 
@@ -76,6 +77,7 @@ class Request {
 };
 
 std::string dtype_name(DType dtype);
+int64_t itemsize_of(const std::string& dtype);
 const char* backend_name(Backend backend);
 Backend parse_backend(const std::string& name);
 [[noreturn]] void throw_no_algorithm(const Request& request,

@@ -5,7 +5,7 @@
 // fprop has offset -pad and step dilation. In dgrad only taps with r * dilation = h + pad (mod
 // stride) reach pixel h; the pixels of one class (h + pad) mod stride share their taps and read the
 // rows of grad_y at stride 1. Taps are listed so that offsets ascend, which makes neighbouring taps
-// neighbours in memory; `index` says which weight a tap is. (wgrad keeps the weights' order.)
+// neighbours in memory; `index` says which weight a tap is.
 #pragma once
 
 #include <cstdint>
@@ -61,12 +61,15 @@ static CK_INLINE Axis forward_axis(int64_t source, int64_t filter, int64_t out, 
   return {source, filter, stride, -pad, dilation, flip ? filter - 1 : 0, flip ? -1 : 1, out, 0, 1};
 }
 
-// The same with taps in the order of the weights: a flipped filter has descending offsets.
-static CK_INLINE Axis weight_order_axis(int64_t source, int64_t filter, int64_t out, int64_t stride,
-                                        int64_t pad, int64_t dilation, bool flip) {
-  const int64_t first = flip ? (filter - 1) * dilation : 0;
-  const int64_t step = flip ? -dilation : dilation;
-  return {source, filter, stride, first - pad, step, 0, 1, out, 0, 1};
+// The same taps in the order of the weights. Where only tables see the offsets (NCHW), that order
+// lets weights be used as they lie.
+static CK_INLINE Axis in_weight_order(Axis axis) {
+  if (axis.index_step > 0 || axis.taps == 0) return axis;
+  axis.offset += (axis.taps - 1) * axis.offset_step;
+  axis.offset_step = -axis.offset_step;
+  axis.index += (axis.taps - 1) * axis.index_step;
+  axis.index_step = -axis.index_step;
+  return axis;
 }
 
 // The pixels first, first + stride, ... of the input (size `out`): they get their gradient from the

@@ -223,23 +223,27 @@ struct PlanePanels {
   }
 };
 
-// A of wgrad: rows are (channel, tap), gemm_k are pixels from pixel 0 of `channels` on.
+// A of wgrad: rows are (tap, channel), so that a tile shares what the table says of a tap; gemm_k
+// are pixels, counted from the first of `channels`.
 template <class T>
 struct PlaneRows {
   TapTable<T>* table;
   const T* channels;
+  int64_t count_of_channels;
 
   RowTile<T> rows(int64_t i, int count, int64_t k, int64_t depth, T* space) const {
     if (table->pixels().begin != k || table->pixels().end != k + depth) {
       table->set_pixels({k, k + depth});
     }
-    TapWalk walk(i, table->h, table->w);
-    for (int r = 0; r < count; ++r, walk.next(table->h, table->w)) {
-      const T* channel = channels + walk.channel * table->planes.channel_stride;
+    int64_t tap = i / count_of_channels, channel = i % count_of_channels;
+    for (int64_t r = 0; r < count; ++tap, channel = 0) {
+      const int64_t run = min_of(count - r, count_of_channels - channel);
+      const T* from = channels + channel * table->planes.channel_stride;
       for (int64_t v = 0; v < table->vectors(); ++v) {
-        table->gather(channel, 1, walk.th, walk.tw, v, space + r * kPackedRow<T> + v * kLanes<T>,
-                      0);
+        table->gather(from, run, tap / table->w.taps, tap % table->w.taps, v,
+                      space + r * kPackedRow<T> + v * kLanes<T>, kPackedRow<T>);
       }
+      r += run;
     }
     return {space, kPackedRow<T>};
   }

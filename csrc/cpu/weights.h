@@ -52,20 +52,26 @@ static void pack_rows(const WeightView<T>& weights, int64_t i, int64_t count, in
     transpose(from, weights.inner_stride, depth, count, row, int64_t(kPackedRow<T>));
     return;
   }
-  int64_t inner = k / taps, th = k % taps / weights.w.taps, tw = k % weights.w.taps;
-  for (int64_t d = 0; d < depth; ++d) {
-    const T* element =
-        from + inner * weights.inner_stride + weights.tap_offset(th * weights.w.taps + tw);
-    for (int64_t n = 0; n < count; ++n) {
-      row[n * kPackedRow<T> + d] = element[n * weights.outer_stride];
-    }
-    if (++tw == weights.w.taps) {
-      tw = 0;
-      if (++th == weights.h.taps) {
-        th = 0;
-        ++inner;
+  // Taps that lie side by side, in whole filters or in rows of them, are copied together.
+  int64_t run = 1;
+  if (weights.tap_stride == 1 && weights.w.index_step == 1) {
+    run = weights.w.taps;
+    if (weights.h.index_step == 1 && run == weights.filter_width) run = taps;
+  }
+  for (int64_t d = 0; d < depth;) {
+    const int64_t inner = (k + d) / taps, tap = (k + d) % taps;
+    const int64_t length = min_of(run - tap % run, depth - d);
+    const T* element = from + inner * weights.inner_stride + weights.tap_offset(tap);
+    if (run == 1) {
+      for (int64_t n = 0; n < count; ++n) {
+        row[n * kPackedRow<T> + d] = element[n * weights.outer_stride];
+      }
+    } else {
+      for (int64_t n = 0; n < count; ++n) {
+        copy_run(element + n * weights.outer_stride, length, row + n * kPackedRow<T> + d);
       }
     }
+    d += length;
   }
 }
 

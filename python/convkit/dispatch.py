@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convkit import _native
-from convkit.arrays import HOST, Buffer, Spec, finish, wrap
+from convkit.arrays import DLPACK, HOST, NUMPY, Buffer, Spec, finish, wrap
 
 BACKENDS = ("auto", "cpu", "cuda", "simt", "reference")
 PLAN_LIMIT = 4096
@@ -104,12 +104,27 @@ def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
     return _backend
 
 
-def _dense(op: str, name: str, buffer: Buffer, backend_name: str) -> Buffer:
-    """The same values in dense, aligned memory; a plan has accepted the dtype before."""
-    if backend_name != "cuda":
-        array = np.require(buffer.handle, buffer.handle.dtype.newbyteorder("="), ["C", "A"])
-        return buffer._replace(handle=array, dense=True)
-    raise NotImplementedError(f"{op}: {name} must be C-contiguous on the cuda backend")
+def _dense(backend_name: str, buffer: Buffer) -> Buffer:
+    """The same values in dense, aligned memory, which lives as long as the Buffer."""
+    array = buffer.handle
+    on_host = buffer.device == HOST
+    if on_host and not (array.flags.aligned and array.dtype.isnative):
+        return _numpy_copy(buffer)
+    described = {"x": (buffer.shape, buffer.dtype)}
+    call = Call("copy", "auto", backend_name, described, {"strides": buffer.strides})
+    like = buffer if buffer.family is not DLPACK else buffer._replace(family=NUMPY)
+    dense = wrap("copy", "x", like.family.empty(like.shape, like.dtype, like.source))
+    source = array.ctypes.data if on_host else array
+    stream = buffer.family.stream(buffer.source)
+    call.plan().run((dense.handle,), (source,), stream, max(buffer.device, 0))
+    return dense
+
+
+def _numpy_copy(buffer: Buffer) -> Buffer:
+    array = buffer.handle
+    return buffer._replace(
+        handle=np.require(array, array.dtype.newbyteorder("="), ["C", "A"]), dense=True
+    )
 
 
 def _check_out(
@@ -235,14 +250,8 @@ def run(
     if is_reference:
         _run_reference(op, buffers, parameters, handles)
     else:
-        inputs = tuple(
-            None
-            if buffer is None
-            else buffer.handle
-            if buffer.dense
-            else _dense(op, name, buffer, backend_name).handle
-            for name, buffer in buffers.items()
-        )
+        ready = [b if b is None or b.dense else _dense(backend_name, b) for b in buffers.values()]
+        inputs = tuple(None if b is None else b.handle for b in ready)
         device = first.device if first.device > HOST else 0
         plan.run(tuple(handles), inputs, first.family.stream(first.source), device)
     if out is None:

@@ -11,29 +11,49 @@ namespace direct {
 
 static Reason supports(const Conv2dProblem&, Direction) { return accepted(); }
 
+// The paths of the algorithm, the special ones first; the last of each direction takes everything.
+enum class Path { kWhole, kPlanes, kChannels, kGather, kWgradPixels, kWgrad };
+
+static Path path_of(const Conv2dProblem& p, Direction direction) {
+  bool wgrad = direction == Direction::kWgrad;
+  if (fits_whole(p)) return Path::kWhole;
+  if (fits_planes(p, direction)) return wgrad ? Path::kWgrad : Path::kPlanes;
+  if (fits_channels(p, direction)) return Path::kChannels;
+  if (!wgrad) return Path::kGather;
+  return fits_wgrad_pixels(p) ? Path::kWgradPixels : Path::kWgrad;
+}
+
 static int64_t workspace_bytes(const Conv2dProblem& p, Direction direction, int threads) {
-  if (direction == Direction::kWgrad) {
-    if (fits_channels(p, direction) && !fits_planes(p, direction)) {
+  switch (path_of(p, direction)) {
+    case Path::kWhole:
+    case Path::kPlanes:
+      return 0;
+    case Path::kChannels:
       return channels_workspace_bytes(p, direction, threads);
-    }
-    return wgrad_workspace_bytes(p, threads);
+    case Path::kGather:
+      return gather_workspace_bytes(p, direction, threads);
+    case Path::kWgradPixels:
+      return wgrad_pixels_workspace_bytes(p, threads);
+    default:
+      return wgrad_workspace_bytes(p, threads);
   }
-  if (fits_planes(p, direction)) return 0;
-  if (fits_channels(p, direction)) return channels_workspace_bytes(p, direction, threads);
-  return gather_workspace_bytes(p, direction, threads);
 }
 
 static void run(const Conv2dProblem& p, Direction direction, const Conv2dArrays& arrays,
                 const Execution& execution) {
-  bool planes = fits_planes(p, direction);
-  if (!planes && fits_channels(p, direction)) {
-    run_channels(p, direction, arrays, execution);
-  } else if (direction == Direction::kWgrad) {
-    run_wgrad(p, arrays, execution);
-  } else if (planes) {
-    run_planes(p, direction, arrays, execution);
-  } else {
-    run_gather(p, direction, arrays, execution);
+  switch (path_of(p, direction)) {
+    case Path::kWhole:
+      return run_whole(p, direction, arrays, execution);
+    case Path::kPlanes:
+      return run_planes(p, direction, arrays, execution);
+    case Path::kChannels:
+      return run_channels(p, direction, arrays, execution);
+    case Path::kGather:
+      return run_gather(p, direction, arrays, execution);
+    case Path::kWgradPixels:
+      return run_wgrad_pixels(p, arrays, execution);
+    default:
+      return run_wgrad(p, arrays, execution);
   }
 }
 

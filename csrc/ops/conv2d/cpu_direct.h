@@ -20,43 +20,11 @@ namespace ck {
 namespace CK_ISA {
 namespace direct {
 
-// Even and odd elements of a line, and back.
-template <class T>
-struct Pair {
-  Vec<T> even, odd;
-};
-
-#define CK_SHUFFLE(...) \
-  Vec<T> { __builtin_shufflevector(a.raw, b.raw, __VA_ARGS__) }
-template <class T>
-static CK_INLINE Pair<T> split_pairs(Vec<T> a, Vec<T> b) {
-  if constexpr (kLanes<T> == 2) {
-    return {CK_SHUFFLE(0, 2), CK_SHUFFLE(1, 3)};
-  } else if constexpr (kLanes<T> == 4) {
-    return {CK_SHUFFLE(0, 2, 4, 6), CK_SHUFFLE(1, 3, 5, 7)};
-  } else if constexpr (kLanes<T> == 8) {
-    return {CK_SHUFFLE(0, 2, 4, 6, 8, 10, 12, 14), CK_SHUFFLE(1, 3, 5, 7, 9, 11, 13, 15)};
-  } else {
-    return {CK_SHUFFLE(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30),
-            CK_SHUFFLE(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)};
-  }
-}
-
-// a0 b0 a1 b1 ...: the first vector in `even`, the second in `odd`.
-template <class T>
-static CK_INLINE Pair<T> join_pairs(Vec<T> a, Vec<T> b) {
-  if constexpr (kLanes<T> == 2) {
-    return {CK_SHUFFLE(0, 2), CK_SHUFFLE(1, 3)};
-  } else if constexpr (kLanes<T> == 4) {
-    return {CK_SHUFFLE(0, 4, 1, 5), CK_SHUFFLE(2, 6, 3, 7)};
-  } else if constexpr (kLanes<T> == 8) {
-    return {CK_SHUFFLE(0, 8, 1, 9, 2, 10, 3, 11), CK_SHUFFLE(4, 12, 5, 13, 6, 14, 7, 15)};
-  } else {
-    return {CK_SHUFFLE(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
-            CK_SHUFFLE(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)};
-  }
-}
-#undef CK_SHUFFLE
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr bool kManyRegisters = true;  // 32 vector registers
+#else
+constexpr bool kManyRegisters = false;
+#endif
 
 // Longest run of terms that one accumulator takes; sums of runs are added in order.
 constexpr int64_t kBlockTerms = 256;
@@ -146,51 +114,34 @@ static inline int64_t position_of(const Window& window, const Axis& axis, int64_
   return (start + output) * axis.step + axis.offset + tap * axis.offset_step;
 }
 
-// Lanes of elements [at, at + kLanes) of a line of `extent` elements that lie inside it.
-template <class T>
-static CK_INLINE uint32_t lanes_inside(int64_t at, int64_t extent) {
-  constexpr int64_t W = kLanes<T>;
-  return first_lanes(clamp(extent - at, 0, W)) & ~first_lanes(clamp(-at, 0, W));
+// Sums of wgrad: runs of pixels make a batch, and the sums of batches are added in order. Both are
+// cut by the geometry alone. Where the units of work, each with outputs of its own, are fewer than
+// the threads, the sums of every batch are kept and added at the end: the same additions.
+struct Batches {
+  int64_t runs, runs_each, count;
+  bool split;
+
+  int64_t kept() const { return split ? count : 1; }
+};
+
+static inline Batches batches_of(int64_t runs, int64_t units, int64_t sums_bytes, int threads) {
+  const int64_t least_runs = 16, most_batches = 64, most_bytes = 32 << 20;
+  Batches batches = {runs, larger(least_runs, ceil_div(runs, most_batches)), 0, false};
+  batches.count = ceil_div(runs, batches.runs_each);
+  batches.split = units < 2 * threads && threads > 1 && batches.count > 1 &&
+                  sums_bytes * batches.count <= most_bytes;
+  return batches;
 }
 
-// Elements [at, at + kLanes) of a line, zeros outside of it.
-template <class T>
-static CK_INLINE Vec<T> load_inside(const T* line, int64_t at, int64_t extent) {
-  if (at >= 0 && at + kLanes<T> <= extent) return Vec<T>::load(line + at);
-  return Vec<T>::load_masked(line + at, lanes_inside<T>(at, extent));
-}
-
-// Copies one line of the source, zeros outside of it, so that position low + f + i * step lands in
-// to[f * pitch + i], for the first `phases` values of f. `pitch` is a multiple of kLanes.
-template <class T>
-static void copy_line(T* to, int64_t pitch, int64_t step, int64_t phases, const T* from,
-                      int64_t from_stride, int64_t extent, int64_t low) {
-  constexpr int64_t W = kLanes<T>;
-  if (from == nullptr) {
-    for (int64_t i = 0; i < phases * pitch; i += W) Vec<T>::zero().store(to + i);
-    return;
-  }
-  if (step == 1 && from_stride == 1) {
-    for (int64_t i = 0; i < pitch; i += W) load_inside(from, low + i, extent).store(to + i);
-    return;
-  }
-  if (step == 2 && from_stride == 1) {
-    for (int64_t i = 0; i < pitch; i += W) {
-      Pair<T> pair = split_pairs(load_inside(from, low + 2 * i, extent),
-                                 load_inside(from, low + 2 * i + W, extent));
-      pair.even.store(to + i);
-      if (phases == 2) pair.odd.store(to + pitch + i);
-    }
-    return;
-  }
-  for (int64_t f = 0; f < phases; ++f, to += pitch) {
-    int64_t start = low + f;
-    int64_t begin = start >= 0 ? 0 : smaller(ceil_div(-start, step), pitch);
-    int64_t end = start >= extent ? begin : clamp(ceil_div(extent - start, step), begin, pitch);
-    for (int64_t i = 0; i < begin; ++i) to[i] = 0;
-    for (int64_t i = begin; i < end; ++i) to[i] = from[(start + i * step) * from_stride];
-    for (int64_t i = end; i < pitch; ++i) to[i] = 0;
-  }
+// Calls body(unit, worker, batch, batch_end, kept): sum these batches of the unit into place
+// `kept`.
+template <class Body>
+static void run_batches(const Batches& batches, int64_t units, int threads, const Body& body) {
+  run_tasks(units * batches.kept(), threads, [&](int64_t task, int64_t worker) {
+    int64_t kept = task / units;
+    int64_t end = batches.split ? kept + 1 : batches.count;
+    body(task % units, worker, kept, end, kept);
+  });
 }
 
 template <class T>
@@ -198,6 +149,10 @@ static Epilogue<T> epilogue_of(const Conv2dProblem& p, const Conv2dArrays& array
   return {p.has_bias ? static_cast<const T*>(arrays.bias) : nullptr,
           p.has_residual ? static_cast<const T*>(arrays.residual) : nullptr, p.activation};
 }
+
+// cpu_direct_whole.cpp: the filter covers the image.
+bool fits_whole(const Conv2dProblem&);
+void run_whole(const Conv2dProblem&, Direction, const Conv2dArrays&, const Execution&);
 
 // cpu_direct_channels.cpp: depthwise in NHWC.
 bool fits_channels(const Conv2dProblem&, Direction);
@@ -215,6 +170,11 @@ void weigh_rows(const Conv2dProblem&, const double* x, const double* y, int64_t 
 
 int64_t gather_workspace_bytes(const Conv2dProblem&, Direction, int threads);
 void run_gather(const Conv2dProblem&, Direction, const Conv2dArrays&, const Execution&);
+// cpu_direct_wgrad_pixels.cpp: many filters.
+bool fits_wgrad_pixels(const Conv2dProblem&);
+int64_t wgrad_pixels_workspace_bytes(const Conv2dProblem&, int threads);
+void run_wgrad_pixels(const Conv2dProblem&, const Conv2dArrays&, const Execution&);
+
 int64_t wgrad_workspace_bytes(const Conv2dProblem&, int threads);
 void run_wgrad(const Conv2dProblem&, const Conv2dArrays&, const Execution&);
 

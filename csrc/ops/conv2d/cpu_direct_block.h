@@ -8,12 +8,6 @@ namespace ck {
 namespace CK_ISA {
 namespace direct {
 
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr bool kManyRegisters = true;  // 32 vector registers
-#else
-constexpr bool kManyRegisters = false;
-#endif
-
 constexpr int kMaxFilters = kManyRegisters ? 8 : 6;
 constexpr int kMaxVectors = 8;
 

@@ -23,7 +23,6 @@ bool fits_channels(const Conv2dProblem& p, Direction direction) {
 namespace {
 
 constexpr int kPixels = 7;
-constexpr int64_t kMostBatches = 64, kLeastRuns = 16, kPartialsBytes = 32 << 20;
 
 // A row of pixels, of which a vector of channels is taken: pixel i is at[i * pitch]. A row in the
 // padding has width 0.
@@ -305,8 +304,8 @@ void weigh_run(const Conv2dProblem& p, const T* x, const T* y, int64_t channel, 
 
 template <class T>
 struct Weighing {
-  int64_t run_rows, run_cols, strips, tiles, runs, batch_runs, batches, vectors, pitch;
-  bool split;
+  int64_t run_rows, run_cols, strips, tiles, vectors, pitch;
+  Batches batches;
   T* sums;      // [worker][tap][lane]
   T* partials;  // [batch][tap][channel]
 };
@@ -318,16 +317,13 @@ Weighing<T> plan_weighing(const Conv2dProblem& p, int threads, Arena& arena) {
   g.run_rows = clamp(kBlockTerms / g.run_cols, 1, p.p);
   g.strips = ceil_div(p.p, g.run_rows);
   g.tiles = ceil_div(p.q, g.run_cols);
-  g.runs = p.n * g.strips * g.tiles;
-  g.batch_runs = larger(kLeastRuns, ceil_div(g.runs, kMostBatches));
-  g.batches = ceil_div(g.runs, g.batch_runs);
   g.vectors = ceil_div(p.c, kLanes<T>);
   g.pitch = g.vectors * kLanes<T>;
   int64_t partial = p.r * p.s * g.pitch;
-  g.split = g.vectors < 2 * threads && threads > 1 && g.batches > 1 &&
-            partial * g.batches * int64_t(sizeof(T)) <= kPartialsBytes;
+  g.batches =
+      batches_of(p.n * g.strips * g.tiles, g.vectors, partial * int64_t(sizeof(T)), threads);
   g.sums = arena.take<T>(larger(threads, 1) * p.r * p.s * kLanes<T>);
-  g.partials = arena.take<T>(partial * (g.split ? g.batches : 1));
+  g.partials = arena.take<T>(partial * g.batches.kept());
   return g;
 }
 
@@ -340,43 +336,37 @@ void run_weighing(const Conv2dProblem& p, const Conv2dArrays& arrays, const Exec
   int64_t taps = p.r * p.s, rows_at_once = p.r == 3 ? 3 : 1;
   auto weigh = p.stride_w == 1 ? (p.r == 3 ? weigh_run<T, 3, 1, 3> : weigh_run<T, 5, 1, 1>)
                                : (p.r == 3 ? weigh_run<T, 3, 2, 3> : weigh_run<T, 5, 2, 1>);
-  run_tasks(g.vectors * (g.split ? g.batches : 1), execution.threads,
-            [&](int64_t task, int64_t worker) {
-              int64_t channel = task % g.vectors * W;
-              uint32_t lanes = first_lanes(smaller(W, p.c - channel));
-              T* sums = g.sums + worker * taps * W;
-              int64_t batch = 0, last_batch = g.batches;
-              T* total = g.partials + channel;
-              if (g.split) {
-                batch = task / g.vectors;
-                last_batch = batch + 1;
-                total += batch * taps * g.pitch;
-              }
-              for (int64_t t = 0; t < taps; ++t) Vec<T>::zero().store(total + t * g.pitch);
-              for (; batch < last_batch; ++batch) {
-                for (int64_t t = 0; t < taps; ++t) Vec<T>::zero().store(sums + t * W);
-                int64_t end = smaller((batch + 1) * g.batch_runs, g.runs);
-                for (int64_t run = batch * g.batch_runs; run < end; ++run) {
-                  int64_t tile = run % g.tiles, strip = run / g.tiles % g.strips;
-                  int64_t image = run / g.tiles / g.strips, row = strip * g.run_rows;
-                  for (int64_t tap = 0; tap < p.r; tap += rows_at_once) {
-                    weigh(p, x + image * p.h * p.w * p.c, y + image * p.p * p.q * p.c, channel,
-                          lanes, row, smaller(row + g.run_rows, p.p), tile * g.run_cols,
-                          smaller((tile + 1) * g.run_cols, p.q), tap, sums, W);
+  run_batches(g.batches, g.vectors, execution.threads,
+              [&](int64_t unit, int64_t worker, int64_t batch, int64_t batch_end, int64_t kept) {
+                int64_t channel = unit * W;
+                uint32_t lanes = first_lanes(smaller(W, p.c - channel));
+                T* sums = g.sums + worker * taps * W;
+                T* total = g.partials + kept * taps * g.pitch + channel;
+                for (int64_t t = 0; t < taps; ++t) Vec<T>::zero().store(total + t * g.pitch);
+                for (; batch < batch_end; ++batch) {
+                  for (int64_t t = 0; t < taps; ++t) Vec<T>::zero().store(sums + t * W);
+                  int64_t end = smaller((batch + 1) * g.batches.runs_each, g.batches.runs);
+                  for (int64_t run = batch * g.batches.runs_each; run < end; ++run) {
+                    int64_t tile = run % g.tiles, row = run / g.tiles % g.strips * g.run_rows;
+                    int64_t image = run / g.tiles / g.strips;
+                    for (int64_t tap = 0; tap < p.r; tap += rows_at_once) {
+                      weigh(p, x + image * p.h * p.w * p.c, y + image * p.p * p.q * p.c, channel,
+                            lanes, row, smaller(row + g.run_rows, p.p), tile * g.run_cols,
+                            smaller((tile + 1) * g.run_cols, p.q), tap, sums, W);
+                    }
+                  }
+                  for (int64_t t = 0; t < taps; ++t) {
+                    T* to = total + t * g.pitch;
+                    (Vec<T>::load(to) + Vec<T>::load(sums + t * W)).store(to);
                   }
                 }
-                for (int64_t t = 0; t < taps; ++t) {
-                  T* to = total + t * g.pitch;
-                  (Vec<T>::load(to) + Vec<T>::load(sums + t * W)).store(to);
-                }
-              }
-            });
+              });
   T* out = static_cast<T*>(arrays.out);
   for (int64_t c = 0; c < p.c; ++c) {
     for (int64_t t = 0; t < taps; ++t) {
       const T* from = g.partials + t * g.pitch + c;
       T sum = from[0];
-      for (int64_t batch = 1; g.split && batch < g.batches; ++batch) {
+      for (int64_t batch = 1; batch < g.batches.kept(); ++batch) {
         sum += from[batch * taps * g.pitch];
       }
       out[c * taps + (p.flip_kernel ? taps - 1 - t : t)] = sum;

@@ -5,166 +5,15 @@
 // padding; NHWC differs in the copy and in the store alone.
 // Block tile: see cpu_direct_block.h.
 // Order: (channel, r, s) ascending, one fused multiply-add per term, runs of at most kBlockTerms.
+#include "ops/conv2d/cpu_direct_gather.h"
 #include "ops/conv2d/cpu_direct_block.h"
+#include "ops/conv2d/cpu_direct_lines.h"
 
 namespace ck {
 namespace CK_ISA {
 namespace direct {
 
 namespace {
-
-constexpr int64_t kTileColumns = 2048;
-constexpr int64_t kNearBytes = 32 << 10;  // a strip this large stays in the first cache,
-constexpr int64_t kFarBytes = 256 << 10;  // and this large in the second
-constexpr int64_t kFewRows = 4;
-constexpr int64_t kFewWeights = 1 << 14;  // packed by one thread
-
-template <class T>
-struct Gather {
-  int64_t images, groups, src_channels, dst_channels;  // channels of one group
-  int64_t src_h, src_w;
-  Strides src, dst;
-  int64_t w_group, w_dst, w_src, w_row,
-      w_col;  // strides of w; rows and columns count back if flipped
-  int64_t w_first;
-  int64_t r, s;
-  Axis *rows, *cols;                                       // classes
-  int64_t row_classes, col_classes, row_count, col_count;  // the counts of the largest class
-  int64_t* col_offset;                                     // of each tap column, class after class
-  int64_t low, pitch, phases, line, plane;                 // of a packed strip, in elements
-  int64_t strip_rows, strips, tile_cols, tiles, part_filters, parts;
-  bool staged;  // sums go through a buffer, to be spread over the output
-  int64_t stage_pitch, slot_elems, workers, items;
-  T *packed, *slots;
-  const T *source, *weights;
-  T* out;
-  Epilogue<T> epilogue;
-};
-
-template <class T>
-int64_t strip_slots(const Gather<T>& g, const AxisRule& rule, int64_t rows) {
-  int64_t most = 0;
-  for (int64_t a = 0; a < g.row_classes; ++a) {
-    Axis axis = rule.axis(a);
-    if (axis.taps) most = larger(most, window_of(axis, rows).slots);
-  }
-  return most;
-}
-
-template <class T>
-Gather<T> plan(const Conv2dProblem& p, Direction direction, int threads, Arena& arena) {
-  constexpr int64_t W = kLanes<T>;
-  bool dgrad = direction == Direction::kDgrad, nchw = p.layout == Layout::kNCHW;
-  Gather<T> g = {};
-  g.images = p.n;
-  g.groups = p.groups;
-  g.src_channels = dgrad ? p.k_per_group : p.c_per_group;
-  g.dst_channels = dgrad ? p.c_per_group : p.k_per_group;
-  Strides x = strides_of(p.layout, p.c, p.h, p.w), y = strides_of(p.layout, p.k, p.p, p.q);
-  g.src = dgrad ? y : x;
-  g.dst = dgrad ? x : y;
-  g.src_h = dgrad ? p.p : p.h;
-  g.src_w = dgrad ? p.q : p.w;
-  g.r = p.r;
-  g.s = p.s;
-  int64_t w_k = p.c_per_group * p.r * p.s, w_c = nchw ? p.r * p.s : 1;
-  g.w_group = p.k_per_group * w_k;
-  g.w_dst = dgrad ? w_c : w_k;
-  g.w_src = dgrad ? w_k : w_c;
-  g.w_row = nchw ? p.s : p.s * p.c_per_group;
-  g.w_col = nchw ? 1 : p.c_per_group;
-  if (p.flip_kernel) {
-    g.w_first = (p.r - 1) * g.w_row + (p.s - 1) * g.w_col;
-    g.w_row = -g.w_row;
-    g.w_col = -g.w_col;
-  }
-
-  AxisRule row_rule = {dgrad, dgrad ? p.h : p.p, p.r, p.stride_h, p.dilation_h, p.pad_top};
-  AxisRule col_rule = {dgrad, dgrad ? p.w : p.q, p.s, p.stride_w, p.dilation_w, p.pad_left};
-  g.row_classes = row_rule.classes();
-  g.col_classes = col_rule.classes();
-  g.rows = arena.take<Axis>(g.row_classes);
-  g.cols = arena.take<Axis>(g.col_classes);
-  g.col_offset = arena.take<int64_t>(p.s);
-  g.row_count = row_rule.axis(0).count;
-  g.col_count = col_rule.axis(0).count;
-
-  // One packed line serves all column classes: it runs from the lowest source position of any tap
-  // of output 0 to the highest of the last output in the tile.
-  int64_t high = INT64_MIN, step = 1;
-  g.low = INT64_MAX;
-  for (int64_t a = 0; a < g.col_classes; ++a) {
-    Axis axis = col_rule.axis(a);
-    if (!axis.taps) continue;
-    int64_t last = axis.offset + (axis.taps - 1) * axis.offset_step;
-    g.low = smaller(g.low, smaller(axis.offset, last));
-    high = larger(high, larger(axis.offset, last));
-    step = axis.step;
-  }
-  g.tile_cols = smaller(g.col_count, kTileColumns);
-  g.tiles = ceil_div(g.col_count, g.tile_cols);
-  g.phases = smaller(step, high - g.low + 1);
-  g.pitch = round_up(round_up(g.tile_cols, W) + (high - g.low) / step, W);
-  g.line = g.phases * g.pitch;
-
-  // As many rows in a strip as the caches like, fewer where the threads would lack work.
-  int64_t line_bytes = g.src_channels * g.line * int64_t(sizeof(T)), rows = 1;
-  while (rows < g.row_count) {
-    int64_t next = smaller(2 * rows, g.row_count);
-    int64_t limit = next <= kFewRows ? kFarBytes : kNearBytes;
-    if (strip_slots(g, row_rule, next) * line_bytes > limit) break;
-    rows = next;
-  }
-  int64_t per_strip = g.images * g.groups * g.row_classes * g.tiles;
-  while (rows > 1 && per_strip * ceil_div(g.row_count, rows) < 2 * threads) rows = (rows + 1) / 2;
-  g.strip_rows = rows;
-  g.strips = ceil_div(g.row_count, rows);
-  g.parts = clamp(ceil_div(threads, larger(per_strip * g.strips, 1)), 1,
-                  ceil_div(g.dst_channels, kMaxFilters));
-  g.part_filters = round_up(ceil_div(g.dst_channels, g.parts), kMaxFilters);
-  g.parts = ceil_div(g.dst_channels, g.part_filters);
-  g.items = per_strip * g.strips * g.parts;
-  g.workers = larger(threads, 1);
-
-  g.plane = strip_slots(g, row_rule, rows) * g.line;
-  g.staged = !nchw || g.col_classes > 1 || (dgrad && p.stride_w > 1);
-  g.stage_pitch = round_up(g.tile_cols, W);
-  g.slot_elems = g.src_channels * g.plane;
-  if (g.staged) g.slot_elems += rows * kMaxFilters * g.col_classes * g.stage_pitch;
-  g.slot_elems = round_up(g.slot_elems, 64 / int64_t(sizeof(T)));
-  g.packed = arena.take<T>(g.groups * g.w_group);
-  g.slots = arena.take<T>(g.workers * g.slot_elems);
-  if (g.rows == nullptr) return g;
-
-  int64_t before = 0;
-  for (int64_t a = 0; a < g.row_classes; ++a) {
-    g.rows[a] = row_rule.axis(a);
-    g.rows[a].taps_before = before;
-    before += g.rows[a].taps;
-  }
-  before = 0;
-  for (int64_t b = 0; b < g.col_classes; ++b) {
-    Axis axis = col_rule.axis(b);
-    axis.taps_before = before;
-    for (int64_t j = 0; j < axis.taps; ++j) {
-      int64_t slot = axis.offset + j * axis.offset_step - g.low;
-      g.col_offset[before + j] = slot % step * g.pitch + slot / step;
-    }
-    before += axis.taps;
-    g.cols[b] = axis;
-  }
-  return g;
-}
-
-// Weights of the filters of a class, from filter `filter` on, in the order gather_block takes.
-template <class T>
-T* packed_weights(const Gather<T>& g, int64_t group, const Axis& row, const Axis& col,
-                  int64_t filter) {
-  int64_t per_filter = g.src_channels * row.taps * col.taps;
-  return g.packed + group * g.w_group +
-         g.dst_channels * g.src_channels * (row.taps_before * g.s + row.taps * col.taps_before) +
-         filter * per_filter;
-}
 
 template <class T>
 void pack_weights(const Gather<T>& g, int64_t group, int64_t first_filter, int64_t last_filter) {
@@ -226,33 +75,30 @@ void spread_stage(const Gather<T>& g, const T* stage, T* out, const Axis& row, i
 }
 
 template <class T>
-void run_item(const Gather<T>& g, int64_t item, T* slot) {
+void run_item(const Gather<T>& g, int64_t index, T* slot) {
   constexpr int W = kLanes<T>;
-  int64_t part = item % g.parts;
-  item /= g.parts;
-  int64_t tile = item % g.tiles;
-  item /= g.tiles;
-  int64_t strip = item % g.strips;
-  item /= g.strips;
-  const Axis& row = g.rows[item % g.row_classes];
-  item /= g.row_classes;
-  int64_t group = item % g.groups, image = item / g.groups;
-
-  int64_t first_row = strip * g.strip_rows, rows = smaller(g.strip_rows, row.count - first_row);
-  int64_t first_col = tile * g.tile_cols, cols = smaller(g.tile_cols, g.col_count - first_col);
-  if (rows <= 0) return;
-  Window window = {};
-  if (row.taps) window = window_of(row, rows);
+  Item item = item_of(g, index);
+  if (item.rows <= 0) return;
+  const Axis& row = *item.row;
+  const Window& window = item.window;
+  int64_t part = item.part, group = item.group, image = item.image;
+  int64_t first_row = item.first_row, rows = item.rows, first_col = item.first_col,
+          cols = item.cols;
 
   const T* image_source = g.source + image * g.src.image + group * g.src_channels * g.src.channel;
   int64_t step = g.cols[0].step;
-  for (int64_t c = 0; c < g.src_channels; ++c) {
-    for (int64_t i = 0; i < window.slots; ++i) {
-      int64_t h = position_of(window, row, first_row, i);
-      const T* from =
-          h < 0 || h >= g.src_h ? nullptr : image_source + c * g.src.channel + h * g.src.row;
-      copy_line(slot + c * g.plane + i * g.line, g.pitch, step, g.phases, from, g.src.col, g.src_w,
-                g.low + first_col * step);
+  for (int64_t i = 0; i < window.slots; ++i) {
+    int64_t h = position_of(window, row, first_row, i), low = g.low + first_col * step;
+    const T* from = h < 0 || h >= g.src_h ? nullptr : image_source + h * g.src.row;
+    T* to = slot + i * g.line;
+    if (g.src.col == 1) {
+      for (int64_t c = 0; c < g.src_channels; ++c) {
+        copy_line(to + c * g.plane, g.pitch, step, g.phases,
+                  from ? from + c * g.src.channel : nullptr, 1, g.src_w, low);
+      }
+    } else {
+      copy_pixels(to, g.plane, g.pitch, step, g.phases, from, g.src.col, g.src_channels, g.src_w,
+                  low);
     }
   }
 
@@ -317,13 +163,12 @@ void run_item(const Gather<T>& g, int64_t item, T* slot) {
 template <class T>
 void run_typed(const Conv2dProblem& p, Direction direction, const Conv2dArrays& arrays,
                const Execution& execution) {
-  bool dgrad = direction == Direction::kDgrad;
   Arena arena(execution.workspace);
-  Gather<T> g = plan<T>(p, direction, execution.threads, arena);
-  g.source = static_cast<const T*>(dgrad ? arrays.y : arrays.x);
-  g.weights = static_cast<const T*>(arrays.w);
-  g.out = static_cast<T*>(arrays.out);
-  if (!dgrad) g.epilogue = epilogue_of<T>(p, arrays);
+  Gather<T> g = plan_gather<T>(p, direction, arrays, execution.threads, arena);
+  if (g.filters_last) {
+    run_pixels(g, execution.threads);
+    return;
+  }
   int pack_threads = g.groups * g.w_group < kFewWeights ? 1 : execution.threads;
   run_tasks(g.groups * g.parts, pack_threads, [&](int64_t task, int64_t) {
     int64_t first = task % g.parts * g.part_filters;
@@ -339,9 +184,9 @@ void run_typed(const Conv2dProblem& p, Direction direction, const Conv2dArrays& 
 int64_t gather_workspace_bytes(const Conv2dProblem& p, Direction direction, int threads) {
   Arena arena(nullptr);
   if (p.dtype == DType::kFloat32) {
-    plan<float>(p, direction, threads, arena);
+    plan_gather<float>(p, direction, {}, threads, arena);
   } else {
-    plan<double>(p, direction, threads, arena);
+    plan_gather<double>(p, direction, {}, threads, arena);
   }
   return arena.used_bytes();
 }

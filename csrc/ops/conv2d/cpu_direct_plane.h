@@ -4,7 +4,7 @@
 // it. Sources are read where they lie, under masks near the border; `kInside` tiles need none.
 #pragma once
 
-#include "ops/conv2d/cpu_direct.h"
+#include "ops/conv2d/cpu_direct_lines.h"
 
 namespace ck {
 namespace CK_ISA {

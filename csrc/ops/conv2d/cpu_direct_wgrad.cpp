@@ -6,7 +6,7 @@
 // Order: lanes, then the fixed tree of sum_of_lanes, then the blocks of a batch in order, then the
 // batches in order. All of it follows from the geometry, so the bits are the same whether threads
 // share the filters or the batches.
-#include "ops/conv2d/cpu_direct.h"
+#include "ops/conv2d/cpu_direct_lines.h"
 
 namespace ck {
 namespace CK_ISA {
@@ -15,14 +15,7 @@ namespace direct {
 namespace {
 
 constexpr int64_t kPlanesBytes = 128 << 10;
-constexpr int64_t kMostBatches = 64, kLeastBlocks = 16;
-constexpr int64_t kPartialsBytes = 32 << 20;
 
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr bool kManyRegisters = true;  // 32 vector registers
-#else
-constexpr bool kManyRegisters = false;
-#endif
 constexpr int kMaxFilters = 4;
 constexpr int kMaxTaps = 12;
 
@@ -126,12 +119,11 @@ struct Wgrad {
   int64_t vectors;                                          // per row of a tile
   int64_t tile_cols, tiles, block_rows, strips;             // a block: block_images images of
   int64_t block_images, image_blocks;                       // block_rows rows of tile_cols columns
-  int64_t blocks, batch_blocks, batches;                    // batch_blocks blocks make a batch
+  Batches batches;                                          // of blocks
   int64_t taps;                                             // of one filter: c_per_group * r * s
   int64_t pitch, phases, line, plane, image_planes;         // of the copy of x
   int64_t chunk_channels, y_pitch;                          // channels that are copied at a time
   int64_t part_filters, parts, units, slot_elems, workers;  // a unit: some filters of a group
-  bool split_batches;
   bool planes;  // one channel and one filter at a time, by weigh_rows
   T *slots, *partials;
   int64_t* offset;  // of the taps of one chunk of channels
@@ -164,10 +156,6 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   }
   g.strips = ceil_div(p.p, g.block_rows);
   g.image_blocks = ceil_div(p.n, g.block_images);
-  g.blocks = g.image_blocks * g.strips * g.tiles;
-  g.batch_blocks = larger(kLeastBlocks, ceil_div(g.blocks, kMostBatches));
-  g.batches = ceil_div(g.blocks, g.batch_blocks);
-
   g.chunk_channels =
       clamp(kPlanesBytes / (g.block_images * g.plane * int64_t(sizeof(T))), 1, p.c_per_group);
   g.image_planes = g.chunk_channels * g.plane;
@@ -177,8 +165,8 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   g.parts = ceil_div(p.k_per_group, g.part_filters);
   g.units = p.groups * g.parts;
   int64_t weights = p.k * g.taps;
-  g.split_batches = g.units < threads && g.batches > 1 &&
-                    weights * g.batches * int64_t(sizeof(T)) <= kPartialsBytes;
+  g.batches = batches_of(g.image_blocks * g.strips * g.tiles, g.units, weights * int64_t(sizeof(T)),
+                         threads);
   // A slot: planes of x, rows of grad_y where they need a copy, the sums of a batch.
   g.slot_elems = g.block_images * (g.image_planes + kMaxFilters * g.block_rows * g.y_pitch) +
                  g.part_filters * g.taps;
@@ -187,7 +175,7 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   g.workers = larger(threads, 1);
   g.offset = arena.take<int64_t>(g.chunk_channels * p.r * p.s);
   g.slots = arena.take<T>(g.workers * g.slot_elems);
-  g.partials = arena.take<T>(weights * (g.split_batches ? g.batches : 1));
+  g.partials = arena.take<T>(weights * g.batches.kept());
   if (g.offset == nullptr) return g;
 
   Window window = window_of(g.row, g.block_rows);
@@ -248,15 +236,22 @@ void add_block(const Wgrad<T>& g, const Conv2dProblem& p, const T* x, const T* y
   for (int64_t c_begin = 0; c_begin < p.c_per_group; c_begin += g.chunk_channels) {
     int64_t channels = smaller(g.chunk_channels, p.c_per_group - c_begin);
     for (int64_t n = 0; n < images; ++n) {
-      for (int64_t c = 0; c < channels; ++c) {
-        const T* from =
-            x + (first_image + n) * g.x.image + (group * p.c_per_group + c_begin + c) * g.x.channel;
-        for (int64_t i = 0; i < window.slots; ++i) {
-          if (window.gaps && i % window.tap_step >= rows) continue;
-          int64_t h = position_of(window, g.row, first_row, i);
-          copy_line(slot + n * g.image_planes + c * g.plane + i * g.line, g.pitch, g.col.step,
-                    g.phases, h < 0 || h >= p.h ? nullptr : from + h * g.x.row, g.x.col, p.w,
-                    g.col.offset + first_col * g.col.step);
+      const T* image =
+          x + (first_image + n) * g.x.image + (group * p.c_per_group + c_begin) * g.x.channel;
+      int64_t low = g.col.offset + first_col * g.col.step;
+      for (int64_t i = 0; i < window.slots; ++i) {
+        if (window.gaps && i % window.tap_step >= rows) continue;
+        int64_t h = position_of(window, g.row, first_row, i);
+        const T* from = h < 0 || h >= p.h ? nullptr : image + h * g.x.row;
+        T* to = slot + n * g.image_planes + i * g.line;
+        if (g.x.col == 1) {
+          for (int64_t c = 0; c < channels; ++c) {
+            copy_line(to + c * g.plane, g.pitch, g.col.step, g.phases,
+                      from ? from + c * g.x.channel : nullptr, 1, p.w, low);
+          }
+        } else {
+          copy_pixels(to, g.plane, g.pitch, g.col.step, g.phases, from, g.x.col, channels, p.w,
+                      low);
         }
       }
     }
@@ -267,13 +262,9 @@ void add_block(const Wgrad<T>& g, const Conv2dProblem& p, const T* x, const T* y
       if (g.y_pitch) {
         for (int64_t n = 0; n < images; ++n) {
           for (int64_t i = 0; i < rows; ++i) {
-            const T* from = grad + n * g.y.image + i * g.y.row;
-            T* to = y_slot + n * pixels.y_image + i * pixels.y_row;
-            for (int64_t j = 0; j < cols; ++j) {
-              for (int64_t f = 0; f < filters; ++f) {
-                to[f * pixels.y_filter + j] = from[j * g.y.col + f];
-              }
-            }
+            copy_pixels(y_slot + n * pixels.y_image + i * pixels.y_row, pixels.y_filter,
+                        round_up(cols, W), 1, 1, grad + n * g.y.image + i * g.y.row, g.y.col,
+                        filters, cols, 0);
           }
         }
         grad = y_slot;
@@ -317,36 +308,26 @@ void run_typed(const Conv2dProblem& p, const Conv2dArrays& arrays, const Executi
   const T *x = static_cast<const T*>(arrays.x), *y = static_cast<const T*>(arrays.y);
   T* out = static_cast<T*>(arrays.out);
   int64_t weights = p.k * g.taps;
-  int64_t work = g.split_batches ? g.units * g.batches : g.units;
-
-  run_tasks(work, execution.threads, [&](int64_t item, int64_t worker) {
-    T* slot = g.slots + worker * g.slot_elems;
-    T* sums = slot + g.slot_elems - g.part_filters * g.taps;
-    int64_t unit = item % g.units, group = unit / g.parts;
-    int64_t k_begin = unit % g.parts * g.part_filters;
-    int64_t k_end = smaller(k_begin + g.part_filters, p.k_per_group);
-    int64_t count = (k_end - k_begin) * g.taps;
-    T* total = g.partials + (group * p.k_per_group + k_begin) * g.taps;
-    int64_t batch = 0, batch_end = g.batches;
-    if (g.split_batches) {
-      batch = item / g.units;
-      batch_end = batch + 1;
-      total += batch * weights;
-    }
-    for (int64_t i = 0; i < count; ++i) total[i] = 0;
-    for (; batch < batch_end; ++batch) {
-      for (int64_t i = 0; i < count; ++i) sums[i] = 0;
-      int64_t last = smaller((batch + 1) * g.batch_blocks, g.blocks);
-      for (int64_t block = batch * g.batch_blocks; block < last; ++block) {
-        add_block(g, p, x, y, group, k_begin, k_end, block, slot, sums);
-      }
-      for (int64_t i = 0; i < count; ++i) total[i] += sums[i];
-    }
-  });
-  if (g.split_batches) {
-    for (int64_t batch = 1; batch < g.batches; ++batch) {
-      for (int64_t i = 0; i < weights; ++i) g.partials[i] += g.partials[batch * weights + i];
-    }
+  run_batches(g.batches, g.units, execution.threads,
+              [&](int64_t unit, int64_t worker, int64_t batch, int64_t batch_end, int64_t kept) {
+                T* slot = g.slots + worker * g.slot_elems;
+                T* sums = slot + g.slot_elems - g.part_filters * g.taps;
+                int64_t group = unit / g.parts, k_begin = unit % g.parts * g.part_filters;
+                int64_t k_end = smaller(k_begin + g.part_filters, p.k_per_group);
+                int64_t count = (k_end - k_begin) * g.taps;
+                T* total = g.partials + kept * weights + (group * p.k_per_group + k_begin) * g.taps;
+                for (int64_t i = 0; i < count; ++i) total[i] = 0;
+                for (; batch < batch_end; ++batch) {
+                  for (int64_t i = 0; i < count; ++i) sums[i] = 0;
+                  int64_t last = smaller((batch + 1) * g.batches.runs_each, g.batches.runs);
+                  for (int64_t block = batch * g.batches.runs_each; block < last; ++block) {
+                    add_block(g, p, x, y, group, k_begin, k_end, block, slot, sums);
+                  }
+                  for (int64_t i = 0; i < count; ++i) total[i] += sums[i];
+                }
+              });
+  for (int64_t batch = 1; batch < g.batches.kept(); ++batch) {
+    for (int64_t i = 0; i < weights; ++i) g.partials[i] += g.partials[batch * weights + i];
   }
   for (int64_t k = 0; k < p.k; ++k) write_weights(g, p, k, g.partials + k * g.taps, out);
 }

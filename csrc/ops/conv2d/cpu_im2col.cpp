@@ -33,8 +33,10 @@ struct Im2col {
 
   Im2col(const Conv2dProblem& p, int threads, Arena& arena)
       : problem(p), products(p, threads, arena) {
-    h = weight_order_axis(p.h, p.r, p.p, p.stride_h, p.pad_top, p.dilation_h, p.flip_kernel);
-    w = weight_order_axis(p.w, p.s, p.q, p.stride_w, p.pad_left, p.dilation_w, p.flip_kernel);
+    h = in_weight_order(
+        forward_axis(p.h, p.r, p.p, p.stride_h, p.pad_top, p.dilation_h, p.flip_kernel));
+    w = in_weight_order(
+        forward_axis(p.w, p.s, p.q, p.stride_w, p.pad_left, p.dilation_w, p.flip_kernel));
     pixels = p.p * p.q;
     channels = p.c_per_group;
     depth = channels * p.r * p.s;

@@ -60,16 +60,20 @@ struct Pass {
 
   Axis axis_h(int64_t klass) const {
     const Conv2dProblem& p = problem;
-    return forward ? forward_axis(p.h, p.r, p.p, p.stride_h, p.pad_top, p.dilation_h, p.flip_kernel)
-                   : backward_axis(p.h, p.r, p.p, p.stride_h, p.pad_top, p.dilation_h,
-                                   p.flip_kernel, klass);
+    return ordered(
+        forward ? forward_axis(p.h, p.r, p.p, p.stride_h, p.pad_top, p.dilation_h, p.flip_kernel)
+                : backward_axis(p.h, p.r, p.p, p.stride_h, p.pad_top, p.dilation_h, p.flip_kernel,
+                                klass));
   }
   Axis axis_w(int64_t klass) const {
     const Conv2dProblem& p = problem;
-    return forward
-               ? forward_axis(p.w, p.s, p.q, p.stride_w, p.pad_left, p.dilation_w, p.flip_kernel)
-               : backward_axis(p.w, p.s, p.q, p.stride_w, p.pad_left, p.dilation_w, p.flip_kernel,
-                               klass);
+    return ordered(
+        forward ? forward_axis(p.w, p.s, p.q, p.stride_w, p.pad_left, p.dilation_w, p.flip_kernel)
+                : backward_axis(p.w, p.s, p.q, p.stride_w, p.pad_left, p.dilation_w, p.flip_kernel,
+                                klass));
+  }
+  Axis ordered(const Axis& axis) const {
+    return problem.layout == Layout::kNCHW ? in_weight_order(axis) : axis;
   }
   int64_t classes() const { return classes_h * classes_w; }
   // The class with the most pixels is class 0, the one with the most taps any.
@@ -191,9 +195,11 @@ struct Plan {
     const int64_t unit = nchw ? 32 : kTileCols<T>;  // rows or columns per task
     const int64_t units = ceil_div(pass.out_channels, unit);
     run_tasks(pass.classes() * pass.problem.groups * units, threads, [&](int64_t task, int64_t) {
-      const int64_t first = task % units * unit;
-      const int64_t group = task / units % pass.problem.groups;
-      const int64_t klass = task / units / pass.problem.groups;
+      // Classes take their taps from the same filters: next to each other in time, these stay in
+      // the cache.
+      const int64_t klass = task % pass.classes();
+      const int64_t first = task / pass.classes() % units * unit;
+      const int64_t group = task / pass.classes() / units;
       const WeightView<T> view = pass.weights(w, group, klass);
       T* to = packed_at(group, klass);
       for (int64_t k = 0; k < view.depth(); k += kDepthBlock) {

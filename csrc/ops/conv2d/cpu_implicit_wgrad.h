@@ -28,6 +28,22 @@ namespace ck {
 namespace CK_ISA {
 namespace {
 
+// Adds finished tiles of (tap, channel) rows to totals whose rows are (channel, tap).
+template <class T>
+struct TotalsStore {
+  T* at;
+  int64_t stride;
+  bool first;
+  int64_t channels, taps;
+
+  void tile(int64_t i, int rows, int64_t j, int cols, const T* sums) const {
+    for (int r = 0; r < rows; ++r, sums += kTileCols<T>) {
+      const int64_t row = (i + r) % channels * taps + (i + r) / channels;
+      AddingStore<T>{at, stride, first}.tile(row, 1, j, cols, sums);
+    }
+  }
+};
+
 template <class T>
 struct WgradPlan {
   static constexpr int64_t kBlockRows = 384, kBlockCols = 256;
@@ -49,8 +65,10 @@ struct WgradPlan {
   WgradPlan(const Conv2dProblem& p, int thread_count, void* workspace)
       : problem(p), arena(workspace), threads(thread_count) {
     nchw = p.layout == Layout::kNCHW;
-    h = weight_order_axis(p.h, p.r, p.p, p.stride_h, p.pad_top, p.dilation_h, p.flip_kernel);
-    w = weight_order_axis(p.w, p.s, p.q, p.stride_w, p.pad_left, p.dilation_w, p.flip_kernel);
+    h = in_weight_order(
+        forward_axis(p.h, p.r, p.p, p.stride_h, p.pad_top, p.dilation_h, p.flip_kernel));
+    w = in_weight_order(
+        forward_axis(p.w, p.s, p.q, p.stride_w, p.pad_left, p.dilation_w, p.flip_kernel));
     phases = {h, w};
     images = min_of(p.n, max_of(1, kPiecePixels / max_of(1, p.p * p.q)));
     filter = p.c_per_group * p.r * p.s;
@@ -108,19 +126,24 @@ struct WgradPlan {
             add_pixels(x, grad_y, group, rows, cols, image, count, worker, grad_w);
           }
         }
-        if (nchw && end == problem.n) {
-          const int64_t k = problem.k_per_group;
-          const T* from = totals + group * k * filter + rows.begin * k + cols.begin;
-          T* to = grad_w + (group * k + cols.begin) * filter + rows.begin;
-          transpose(from, k, rows.size(), cols.size(), to, filter);
-        }
       });
     }
+    if (nchw) transpose_totals(grad_w);
   }
 
  private:
-  template <class A, class B>
-  void add(const A& a, const B& b, AddingStore<T> store, Span rows, Span cols, int64_t count,
+  void transpose_totals(T* grad_w) const {
+    const int64_t k = problem.k_per_group, unit = 32;
+    const int64_t units = ceil_div(k, unit);
+    run_tasks(problem.groups * units, threads, [&](int64_t task, int64_t) {
+      const int64_t first = task % units * unit, begin = task / units * k * filter;
+      transpose(totals + begin + first, k, filter, min_of(unit, k - first),
+                grad_w + begin + first * filter, filter);
+    });
+  }
+
+  template <class A, class B, class Store>
+  void add(const A& a, const B& b, Store store, Span rows, Span cols, int64_t count,
            const Worker& worker) const {
     const int64_t pixels = count * problem.p * problem.q;
     for (int64_t k = 0; k < pixels; k += kPiecePixels) {
@@ -143,12 +166,14 @@ struct WgradPlan {
     }
     table.set_pixels({0, 0});  // forget the pixels of the last step
     const PlaneRows<T> a = {
-        &table, table.planes.at + group * problem.c_per_group * table.planes.channel_stride};
+        &table, table.planes.at + group * problem.c_per_group * table.planes.channel_stride,
+        problem.c_per_group};
     const int64_t plane = problem.p * problem.q, k = problem.k_per_group;
     const PanelsAcrossImages<T> b = {grad_y + (image * problem.k + group * k) * plane,
                                      problem.k * plane, plane};
-    add(a, b, AddingStore<T>{totals + group * k * filter, k, image == 0}, rows, cols, count,
-        worker);
+    const TotalsStore<T> store = {totals + group * k * filter, k, image == 0, problem.c_per_group,
+                                  problem.r * problem.s};
+    add(a, b, store, rows, cols, count, worker);
   }
 
   void add_pixels(const T* x, const T* grad_y, int64_t group, Span rows, Span cols, int64_t image,
