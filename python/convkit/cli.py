@@ -81,7 +81,8 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. Exits with 0, 1 (a check failed), 2 (bad input) or 130 (Ctrl-C)."""
-    for stream in (sys.stdout, sys.stderr):
+    streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
+    for stream in streams:
         with contextlib.suppress(AttributeError, OSError):
             stream.reconfigure(errors="replace")  # an ASCII terminal gets '?', not a traceback
     if any(find_spec(name) is None for name in NEEDED):
@@ -98,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str] | None) -> int:
-    usage_error = typer.BadParameter.__mro__[2]  # ClickException, wherever Typer keeps it
+    usage_error: Any = typer.BadParameter.__mro__[2]  # ClickException, wherever Typer keeps it
     try:
         status = make_app()(arguments, prog_name="convkit", standalone_mode=False) or 0
         return _complain("interrupted", status) if status == INTERRUPTED else status

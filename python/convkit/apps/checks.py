@@ -122,6 +122,35 @@ def check_simt(tasks: Iterable[Task], orders: int) -> Iterable[Row]:
     yield from sorted(worst.values(), key=lambda row: functions.index(row.function))
 
 
+def check_copy(part: str, stage: str, x: np.ndarray, backend: str, orders: int = 1) -> Row:
+    """A row for the copy that makes a strided input dense: a mirrored, thinned, turned view of x.
+
+    im2col with a 1x1 window moves numbers without changing them, so the result is the view itself.
+    """
+    import convkit
+    from convkit.testing import use_backend
+
+    view = x[:, :, ::-1, ::2].swapaxes(2, 3)
+    error, note = 0.0, ""
+    try:
+        source = view
+        if backend == "cuda":
+            import cupy
+
+            source = cupy.asarray(x)[:, :, ::-1, ::2].swapaxes(2, 3)
+        for order, seed in ORDERS[:orders]:
+            with simt_order(order, seed), use_backend(backend):
+                result = convkit.im2col(source, 1)
+            result = result.get() if backend == "cuda" else result
+            if not np.array_equal(result.reshape(view.shape), view):
+                error, note = float("inf"), f"wrong: the view changed in {order} thread order"
+    except Exception as failure:
+        error, note = float("inf"), f"{type(failure).__name__}: {failure}"
+    shape = "x".join(map(str, view.shape))
+    names = (part, stage, "copy", "copy", "fprop", shape, "strided", backend)
+    return Row(*names, error, 0.0, not note, note=note)
+
+
 def missing_pairs(rows: list[Row], backend: str) -> list[str]:
     """What no row has run: op.direction.algorithm of the backend's tables."""
     from convkit import _native

@@ -190,7 +190,7 @@ def _pool(space: Any, problem: Any, _: str, data: dict[str, Any]) -> Any:
     largest = problem.kind == "max"
     start = -np.inf if largest else 0.0
     y = space.full(problem.y_shape, start, data["x"].dtype)
-    for _, _, seen in _seen(space, data["x"], problem, start):
+    for _r, _s, seen in _seen(space, data["x"], problem, start):
         if largest:
             space.maximum(y, seen, out=y)
         else:

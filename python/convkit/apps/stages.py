@@ -29,7 +29,9 @@ def _stage(
     key: str, title: str, problem: Problem, directions: tuple[str, ...], **arrays: np.ndarray
 ) -> Stage:
     return Stage(
-        key, title, tuple(make_task(key, problem, direction, **arrays) for direction in directions)
+        key,
+        title,
+        tuple(make_task(key, problem, direction, "float32", **arrays) for direction in directions),
     )
 
 
@@ -174,6 +176,6 @@ def crop_tasks(color: np.ndarray) -> Iterator[Task]:
             for direction in problem.directions:
                 one = problem.with_layout(layout)
                 yield make_task("simt", one, direction, dtype, x=x, w=filters)
-        for problem in others:
-            for direction in problem.directions:
-                yield make_task("simt", problem.with_layout(layout), direction, dtype, x=x)
+        for other in others:
+            for direction in other.directions:
+                yield make_task("simt", other.with_layout(layout), direction, dtype, x=x)

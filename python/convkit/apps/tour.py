@@ -68,7 +68,7 @@ def run(
     """
     from convkit import _native
     from convkit.apps import info, photographs, stages
-    from convkit.apps.checks import check_simt, missing_pairs
+    from convkit.apps.checks import check_copy, check_simt, missing_pairs
     from convkit.apps.images import read_image, shrink, to_planes
     from convkit.apps.pictures import busiest_crop
 
@@ -90,6 +90,8 @@ def run(
         report(stage.title)
         tour.titles[stage.key] = stage.title
         _measure(tour, stage, start, quick)
+    tour.titles["copy"] = "An input that is a mirrored, thinned, turned view"
+    tour.rows.append(check_copy("photograph", "copy", color, tour.backend))
     report("CUDA kernels on the host, thread by thread")
     orders = 2 if quick else 3
     crop = busiest_crop(color, *(CROP_QUICK if quick else CROP))
@@ -99,6 +101,7 @@ def run(
         f"{orders} thread orders"
     )
     tour.rows += check_simt(stages.crop_tasks(crop), orders)
+    tour.rows.append(check_copy("simt", "simt", crop, "simt", orders))
     for backend in (tour.backend, "simt"):
         tour.not_run += [f"{pair} on {backend}" for pair in missing_pairs(tour.rows, backend)]
     tour.kernels = sorted(_native.simt_executed_kernels())
