@@ -13,14 +13,15 @@
 // order. Threads share out tiles of C, never a sum.
 //
 // Operands are functors, so that packing can be the implicit im2col of a convolution:
-//   A: RowTile<T> rows(i, count, k, depth, space)  rows [i, i + count) over gemm_k [k, k + depth).
-//   May point into the
-//      array itself or pack into `space` (kTileRows rows of kPackedRow). Element (i, k) at [i *
-//      stride + k].
-//   B: const T* panels(cols, k, depth, space)      panels of kTileCols columns, each
-//   [depth][kTileCols]; lanes past
-//      the last column may hold anything finite or not, their sums are never stored.
-//   Store: void tile(i, rows, j, cols, sums)       takes finished sums, [rows][kTileCols].
+//   A: RowTile<T> rows(i, count, k, depth, space)
+//      Rows [i, i + count) over gemm_k [k, k + depth); element (r, d) at [r * stride + d]. May
+//      point into the array itself, or pack into `space` (kTileRows rows of kPackedRow).
+//   B: const T* panels(cols, k, depth, space)
+//      Panels of kTileCols columns, each [depth][kTileCols]. Lanes past the last column may hold
+//      anything: their sums are never stored.
+//   Store: void tile(i, rows, j, cols, sums)
+//      Takes finished sums, [rows][kTileCols].
+//
 // Loop order: block of gemm_k, row tile, panel. The row tile (15 KB) stays in L1, the panels of the
 // block in L2, and sums of unfinished blocks in a scratch array of whole tiles, so that C itself is
 // touched once, by the epilogue.

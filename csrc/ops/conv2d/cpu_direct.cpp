@@ -23,7 +23,15 @@ static Path path_of(const Conv2dProblem& p, Direction direction) {
   return fits_wgrad_pixels(p) ? Path::kWgradPixels : Path::kWgrad;
 }
 
-static int64_t workspace_bytes(const Conv2dProblem& p, Direction direction, int threads) {
+// With one channel and one filter the layouts are the same, and planes have the better kernels.
+static Conv2dProblem in_planes(const Conv2dProblem& problem) {
+  Conv2dProblem p = problem;
+  if (p.c == 1 && p.k == 1) p.layout = Layout::kNCHW;
+  return p;
+}
+
+static int64_t workspace_bytes(const Conv2dProblem& problem, Direction direction, int threads) {
+  Conv2dProblem p = in_planes(problem);
   switch (path_of(p, direction)) {
     case Path::kWhole:
     case Path::kPlanes:
@@ -39,8 +47,9 @@ static int64_t workspace_bytes(const Conv2dProblem& p, Direction direction, int 
   }
 }
 
-static void run(const Conv2dProblem& p, Direction direction, const Conv2dArrays& arrays,
+static void run(const Conv2dProblem& problem, Direction direction, const Conv2dArrays& arrays,
                 const Execution& execution) {
+  Conv2dProblem p = in_planes(problem);
   switch (path_of(p, direction)) {
     case Path::kWhole:
       return run_whole(p, direction, arrays, execution);

@@ -12,15 +12,15 @@ namespace direct {
 bool fits_planes(const Conv2dProblem& p, Direction direction) {
   bool side = p.r == p.s && (p.r == 3 || p.r == 5);
   bool stride = p.stride_h == p.stride_w && (p.stride_h == 1 || p.stride_h == 2);
-  bool planes = p.layout == Layout::kNCHW || (p.c == 1 && p.k == 1);
-  if (!planes || p.c_per_group != 1 || !side || !stride) return false;
+  if (p.layout != Layout::kNCHW || p.c_per_group != 1 || !side || !stride) return false;
   if (p.dilation_h != 1 || p.dilation_w != 1) return false;
   if (direction == Direction::kFprop) return true;
   if (direction == Direction::kDgrad) {
     return p.k_per_group == 1 && (p.stride_h == 1 || p.pad_top % 2 == p.pad_left % 2);
   }
   // A lane of wgrad takes whole rows into its run; 25 sums and more need 32 registers.
-  return p.q <= kBlockTerms / 8 * kLanes<double> && (p.r == 3 || sizeof(Vec<float>) == 64);
+  int64_t lanes = p.dtype == DType::kFloat32 ? kLanes<float> : kLanes<double>;
+  return p.q <= kBlockTerms * lanes && (p.r == 3 || kManyRegisters);
 }
 
 namespace {

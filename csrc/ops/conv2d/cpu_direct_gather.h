@@ -11,7 +11,7 @@ namespace direct {
 
 constexpr int64_t kTileColumns = 2048;
 constexpr int64_t kNearBytes = 32 << 10;  // a strip this large stays in the first cache,
-constexpr int64_t kFarBytes = 256 << 10;  // and this large in the second
+constexpr int64_t kFarBytes = 512 << 10;  // and this large in the second
 constexpr int64_t kFewRows = 4;
 constexpr int64_t kFewWeights = 1 << 14;  // packed by one thread
 

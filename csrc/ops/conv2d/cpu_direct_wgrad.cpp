@@ -148,6 +148,9 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   g.line = g.phases * g.pitch;
   g.planes = fits_planes(p, Direction::kWgrad);
   g.block_rows = clamp(kBlockTerms / g.vectors, 1, p.p);
+  if (g.planes && g.block_rows < p.p) {  // whole tiles of weigh_rows
+    g.block_rows -= g.block_rows % (g.block_rows >= 7 ? 7 : g.block_rows >= 3 ? 3 : 1);
+  }
   g.plane = window_of(g.row, g.block_rows).slots * g.line;
   g.block_images = 1;
   if (g.tiles == 1 && g.block_rows == p.p) {

@@ -9,8 +9,12 @@ namespace ck {
 namespace CK_ISA {
 namespace direct {
 
+// In NCHW a few taps do not pay for turning grad_y, if vectors along its rows lose few lanes.
 bool fits_wgrad_pixels(const Conv2dProblem& p) {
-  return 2 * p.k_per_group > (p.dtype == DType::kFloat32 ? kLanes<float> : kLanes<double>);
+  int64_t lanes = p.dtype == DType::kFloat32 ? kLanes<float> : kLanes<double>;
+  bool few_taps = p.c_per_group * p.r * p.s < 32 && 8 * round_up(p.q, lanes) <= 9 * p.q;
+  if (p.layout == Layout::kNCHW && few_taps) return false;
+  return 2 * p.k_per_group > lanes;
 }
 
 namespace {

@@ -2,10 +2,10 @@
 // packing is the im2col. Takes every problem; the default wherever channels are many enough to fill
 // a register tile.
 //
-//            NCHW                                      NHWC
-//   fprop    C (filters x pixels), vectors: pixels     C (pixels x filters), vectors: filters
-//   dgrad    the same with grad_y as the source: one product per stride class, over that class's
-//   taps alone wgrad    cpu_implicit_wgrad.h
+//           NCHW                                    NHWC
+//   fprop   C (filters x pixels), vectors of pixels   C (pixels x filters), vectors of filters
+//   dgrad   the same with grad_y as the source: one product per stride class, over its taps alone
+//   wgrad   cpu_implicit_wgrad.h
 //
 // The column matrix never exists: planes.h and pixels.h gather it straight into the packed operand
 // of one block (256 of gemm_k), a private buffer in L2. Weights are packed once per call and
@@ -23,6 +23,7 @@
 #include "cpu/tasks.h"
 #include "cpu/weights.h"
 #include "ops/conv2d/cpu_implicit_wgrad.h"
+#include "ops/conv2d/cpu_matrix.h"
 #include "ops/conv2d/problem.h"
 
 namespace ck {
@@ -116,7 +117,7 @@ struct Plan {
   int64_t scratch_bytes;
 
   Plan(const Conv2dProblem& problem, Direction direction, int thread_count, void* workspace)
-      : pass(problem, direction), arena(workspace), threads(thread_count) {
+      : pass(problem, direction), arena(workspace), threads(threads_for(problem, thread_count)) {
     nchw = problem.layout == Layout::kNCHW;
     images = problem.n;
     phases = {pass.axis_h(0), pass.axis_w(0)};

@@ -212,8 +212,7 @@ void run_correlation(Call<T>& call) {
   launch_correlate<T, 1, 0, kChannelsLast, true>(call);
 }
 
-// wgrad
-// --------------------------------------------------------------------------------------------------------------
+// wgrad -------------------------------------------------------
 
 struct WgradWork {
   int64_t chunk_pixels, chunks, at_once;
