@@ -332,3 +332,10 @@ def test_interleave_times_every_call():
     times = peers.interleave({name: lambda name=name: call(name) for name in counts}, 0.01, 5)
     assert set(times) == {"fast", "slow"}
     assert counts["fast"] == counts["slow"] >= 3
+
+
+def test_a_library_that_fails_is_left_out():
+    def broken():
+        raise RuntimeError
+
+    assert set(peers.interleave({"broken": broken, "fine": list}, 0.01, 3)) == {"fine"}

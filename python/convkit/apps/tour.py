@@ -123,7 +123,7 @@ def _measure(tour: Tour, stage: Stage, start: float, quick: bool) -> None:
         names = {f"algorithm {name}": call for name, call in calls.items()}
         with fair_blas(others, tour.info.threads):
             times = interleave(names | others, seconds)
-        others_us = {name: times[name] for name in others}
+        others_us = {name: times[name] for name in others if name in times}
         fastest = min(others_us, key=others_us.__getitem__, default=None)
         for row in rows:
             mine = times.get(f"algorithm {row.algorithm}")
