@@ -61,6 +61,11 @@ py::list list_algorithms(const std::string& op_name) {
 py::dict build_info() {
   py::dict info;
   info["isa"] = isa_name(active_isa());
+  py::list available;
+  for (int i = 0; i < kIsaCount; ++i) {
+    if (processor_has(Isa(i))) available.append(isa_name(Isa(i)));
+  }
+  info["isas"] = available;
   info["compiler"] = CK_COMPILER;
   info["cuda_architectures"] = CK_CUDA_ARCHITECTURES;
   return info;

@@ -6,7 +6,6 @@
 #include "core/error.h"
 
 namespace ck {
-namespace {
 
 bool processor_has(Isa isa) {
 #if defined(__x86_64__)
@@ -26,6 +25,8 @@ bool processor_has(Isa isa) {
   return isa == Isa::kBaseline;
 #endif
 }
+
+namespace {
 
 Isa choose() {
   const char* wanted = std::getenv("CONVKIT_ISA");

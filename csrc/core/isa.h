@@ -13,6 +13,7 @@ constexpr int kIsaCount = 3;
 // The set in use: the widest the processor has, or the one CONVKIT_ISA names. Decided once, when
 // the module loads.
 Isa active_isa();
+bool processor_has(Isa isa);
 const char* isa_name(Isa isa);
 
 #if defined(__x86_64__)

@@ -9,18 +9,20 @@
 // rows, and rows are shared evenly: 64 rows are 5 tiles of 12 or 13, not 4 of 14 and one of 8.
 //
 // Summation tree, the same for every element wherever its tile lies: gemm_k is cut at multiples of
-// kDepthBlock, each block is one chain of multiply_add from zero, and the block sums are added in
-// order. Threads share out tiles of C, never a sum.
+// kDepthBlock and each block at multiples of kChain; a chain of multiply_add starts from zero,
+// chains are added in order to a block's sum, and the block sums in order. Threads share out tiles
+// of C, never a sum.
 //
 // Operands are functors, so that packing can be the implicit im2col of a convolution:
-//   A: RowTile<T> rows(i, count, k, depth, space)  rows [i, i + count) over gemm_k [k, k + depth).
-//   May point into the
-//      array itself or pack into `space` (kTileRows rows of kPackedRow). Element (i, k) at [i *
-//      stride + k].
-//   B: const T* panels(cols, k, depth, space)      panels of kTileCols columns, each
-//   [depth][kTileCols]; lanes past
-//      the last column may hold anything finite or not, their sums are never stored.
-//   Store: void tile(i, rows, j, cols, sums)       takes finished sums, [rows][kTileCols].
+//   A: RowTile<T> rows(i, count, k, depth, space)
+//      Rows [i, i + count) over gemm_k [k, k + depth); element (r, d) at [r * stride + d]. May
+//      point into the array itself, or pack into `space` (kTileRows rows of kPackedRow).
+//   B: const T* panels(cols, k, depth, space)
+//      Panels of kTileCols columns, each [depth][kTileCols]. Lanes past the last column may hold
+//      anything: their sums are never stored.
+//   Store: void tile(i, rows, j, cols, sums)
+//      Takes finished sums, [rows][kTileCols].
+//
 // Loop order: block of gemm_k, row tile, panel. The row tile (15 KB) stays in L1, the panels of the
 // block in L2, and sums of unfinished blocks in a scratch array of whole tiles, so that C itself is
 // touched once, by the epilogue.
@@ -44,6 +46,9 @@ constexpr int kTileRows = 4;
 #endif
 constexpr int kTileVecs = 2;
 constexpr int kDepthBlock = 256;
+// Terms of one chain. Equal terms round the same way at every step, so that a chain of 256 of them
+// passes the error bound; chains of 64, four to a block, stay well below.
+constexpr int kChain = 64;
 
 template <class T>
 constexpr int kTileCols = kTileVecs * kLanes<T>;
@@ -74,16 +79,12 @@ struct RowTile {
   int64_t stride;
 };
 
-// out = (before or 0) + A tile * B panel. `before` may be `out`.
+// out = (before or 0) + A tile * B panel, the product being the sum in order of its chains.
+// `before` may be `out`.
 template <class T, int kRows, int kVecs>
 static void multiply_tile(int64_t depth, RowTile<T> a, const T* b, const T* before, T* out) {
   constexpr int kStep = kLanes<T>;
-  Vec<T> sum[kRows][kVecs];
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kVecs; ++v) sum[i][v] = Vec<T>::zero();
-  }
+  alignas(64) T partial[kRows * kTileCols<T>];
   // Every third row has a pointer of its own: base, base + stride and base + 2 * stride are
   // addresses without arithmetic, and 14 pointers would not fit the general registers.
   const int64_t stride = a.stride;
@@ -91,30 +92,44 @@ static void multiply_tile(int64_t depth, RowTile<T> a, const T* b, const T* befo
 #pragma GCC unroll 8
   for (int g = 0; g < (kRows + 2) / 3; ++g) base[g] = a.at + 3 * g * stride;
 
-  for (int64_t k = 0; k < depth; ++k) {
-    Vec<T> right[kVecs];
-#pragma GCC unroll 4
-    for (int v = 0; v < kVecs; ++v) right[v] = Vec<T>::load(b + v * kStep);
+  int64_t begin = 0;
+  do {
+    const int64_t end = min_of(begin + kChain, depth);
+    Vec<T> sum[kRows][kVecs];
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-      const Vec<T> left = Vec<T>::broadcast(base[i / 3][(i % 3) * stride]);
 #pragma GCC unroll 4
-      for (int v = 0; v < kVecs; ++v) sum[i][v] = multiply_add(left, right[v], sum[i][v]);
+      for (int v = 0; v < kVecs; ++v) sum[i][v] = Vec<T>::zero();
     }
-#pragma GCC unroll 8
-    for (int g = 0; g < (kRows + 2) / 3; ++g) ++base[g];
-    b += kTileCols<T>;
-  }
-
+    for (int64_t k = begin; k < end; ++k) {
+      Vec<T> right[kVecs];
+#pragma GCC unroll 4
+      for (int v = 0; v < kVecs; ++v) right[v] = Vec<T>::load(b + v * kStep);
 #pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) {
+      for (int i = 0; i < kRows; ++i) {
+        const Vec<T> left = Vec<T>::broadcast(base[i / 3][(i % 3) * stride]);
 #pragma GCC unroll 4
-    for (int v = 0; v < kVecs; ++v) {
-      const int64_t at = i * kTileCols<T> + v * kStep;
-      if (before != nullptr) sum[i][v] = Vec<T>::load(before + at) + sum[i][v];
-      sum[i][v].store(out + at);
+        for (int v = 0; v < kVecs; ++v) sum[i][v] = multiply_add(left, right[v], sum[i][v]);
+      }
+#pragma GCC unroll 8
+      for (int g = 0; g < (kRows + 2) / 3; ++g) ++base[g];
+      b += kTileCols<T>;
     }
-  }
+    const T* const chains = begin > 0 ? partial : nullptr;
+    const T* const blocks = end == depth ? before : nullptr;
+    T* const to = end == depth ? out : partial;
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVecs; ++v) {
+        const int64_t at = i * kTileCols<T> + v * kStep;
+        if (chains != nullptr) sum[i][v] = Vec<T>::load(chains + at) + sum[i][v];
+        if (blocks != nullptr) sum[i][v] = Vec<T>::load(blocks + at) + sum[i][v];
+        sum[i][v].store(to + at);
+      }
+    }
+    begin = end;
+  } while (begin < depth);
 }
 
 template <class T>

@@ -46,6 +46,13 @@ struct TaskQueue {
   }
 };
 
+// Waking a thread costs some ten microseconds: each must have more multiplications than that to do.
+constexpr int64_t kMultipliesPerThread = 1 << 20;
+static CK_INLINE int useful_threads(int64_t multiplies, int threads) {
+  const int64_t useful = multiplies / kMultipliesPerThread;
+  return useful < 1 ? 1 : useful < threads ? int(useful) : threads;
+}
+
 // Calls body(task, worker) for every task; workers are numbered below `threads`, and no two tasks
 // that run at the same time have the same worker. Tasks are taken in order, by whoever is free.
 template <class Body>

@@ -64,27 +64,27 @@ static __device__ __forceinline__ ExpParts<T> exp_parts(T x) {
   return {power_of_two<T>(k / 2), power_of_two<T>(k - k / 2), p * r};
 }
 
+// With e = exp(-|x|), sigmoid is 1 / (1 + e) or e / (1 + e) by the sign of x; with m = exp(-2 |x|)
+// - 1, tanh |x| is -m / (2 + m). One exponential and one quotient serve both, as this is inlined
+// for each output of a thread.
 template <class T>
-static __device__ __forceinline__ T sigmoid(T x) {
-  const ExpParts<T> e = exp_parts(x < T(0) ? x : -x);
-  const T z = e.high * (e.low + e.low * e.fraction);
-  return (x < T(0) ? z : T(1)) / (T(1) + z);
-}
-
-template <class T>
-static __device__ __forceinline__ T hyperbolic_tangent(T x) {
-  const ExpParts<T> e = exp_parts(x < T(0) ? x + x : -(x + x));
-  const T scale = e.high * e.low;
-  const T z = fma_rn(scale, e.fraction, scale - T(1));  // exp(-2 |x|) - 1
-  const T t = z / (T(2) + z);
-  return x < T(0) ? t : -t;
+static __device__ __forceinline__ T bend(T x, bool is_tanh) {
+  const bool negative = x < T(0);
+  const T a = negative ? x : -x;
+  const ExpParts<T> parts = exp_parts(is_tanh ? a + a : a);
+  const T scale = parts.high * parts.low;
+  const T e = parts.high * fma_rn(parts.low, parts.fraction, parts.low);
+  const T m = fma_rn(scale, parts.fraction, scale - T(1));
+  const T upper = is_tanh ? -m : negative ? e : T(1);
+  const T result = upper / (is_tanh ? T(2) + m : T(1) + e);
+  return is_tanh && negative ? -result : result;
 }
 
 template <class T>
 static __device__ __forceinline__ T activate(T x, Activation activation) {
   if (activation == Activation::kNone || x != x) return x;
   if (activation == Activation::kRelu) return x > T(0) ? x : T(0);
-  return activation == Activation::kTanh ? hyperbolic_tangent(x) : sigmoid(x);
+  return bend(x, activation == Activation::kTanh);
 }
 
 }  // namespace CK_GPU

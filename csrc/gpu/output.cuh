@@ -16,25 +16,28 @@ struct Output {
   bool vectorized;  // each group of 16 bytes lies together and aligned
 };
 
-template <class T>
-static __device__ __forceinline__ T finish(const Output<T>& output, T total, int64_t offset,
-                                           int64_t channel) {
-  if (output.bias) total += output.bias[channel];
-  if (output.residual) total += output.residual[offset];
-  return activate(total, output.activation);
-}
-
-// channel_step: 1 if the neighbours of a pack are channels, 0 if they are pixels of one channel.
+// Several neighbours at once: total.value[i] belongs at offset[i] if inside[i]. Vectorized, the
+// first stands for all. One path for both, as the activation is inlined once for each value.
+// channel_step: 1 if the neighbours are channels, 0 if they are pixels of one channel.
 template <class T, int kCount>
 static __device__ __forceinline__ void finish_pack(const Output<T>& output, Pack<T, kCount> total,
-                                                   int64_t offset, int64_t channel,
+                                                   const int64_t (&offset)[kCount],
+                                                   const bool (&inside)[kCount], int64_t channel,
                                                    int channel_step) {
   if (output.bias) {
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) total.value[i] += output.bias[channel + i * channel_step];
+    for (int i = 0; i < kCount; ++i)
+      if (inside[i]) total.value[i] += output.bias[channel + i * channel_step];
   }
   if (output.residual) {
-    const Pack<T, kCount> residual = load_pack<T, kCount>(output.residual + offset);
+    Pack<T, kCount> residual = zero_pack<T, kCount>();
+    if (output.vectorized) {
+      if (inside[0]) residual = load_pack<T, kCount>(output.residual + offset[0]);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kCount; ++i)
+        if (inside[i]) residual.value[i] = output.residual[offset[i]];
+    }
 #pragma unroll
     for (int i = 0; i < kCount; ++i) total.value[i] += residual.value[i];
   }
@@ -42,7 +45,13 @@ static __device__ __forceinline__ void finish_pack(const Output<T>& output, Pack
 #pragma unroll
     for (int i = 0; i < kCount; ++i) total.value[i] = activate(total.value[i], output.activation);
   }
-  store_pack<T, kCount>(output.data + offset, total);
+  if (output.vectorized) {
+    if (inside[0]) store_pack<T, kCount>(output.data + offset[0], total);
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < kCount; ++i)
+    if (inside[i]) output.data[offset[i]] = total.value[i];
 }
 
 constexpr int kAddThreads = 256;

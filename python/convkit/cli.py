@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import pkgutil
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Annotated, Any
 
@@ -58,33 +60,49 @@ def make_app() -> typer.Typer:
             raise typer.Exit
 
     for name, module in programs().items():
-        app.command(name)(module.command)
+        app.command(name)(_guarded(module.command))
     return app
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the exit status of its own for Ctrl-C and for a reader that went away."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+        except BrokenPipeError:
+            raise typer.Exit(PIPE_CLOSED) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. Exits with 0, 1 (a check failed), 2 (bad input) or 130 (Ctrl-C)."""
-    for stream in (sys.stdout, sys.stderr):
+    streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
+    for stream in streams:
         with contextlib.suppress(AttributeError, OSError):
             stream.reconfigure(errors="replace")  # an ASCII terminal gets '?', not a traceback
     if any(find_spec(name) is None for name in NEEDED):
         print(MISSING, file=sys.stderr)
         sys.exit(BAD_INPUT)
-    status = PIPE_CLOSED
     try:
         status = _run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output has gone, as in `convkit info | head -1`
+    except BrokenPipeError:
+        status = PIPE_CLOSED
+    if status == PIPE_CLOSED:  # the reader has gone, as in `convkit info | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
 
 
 def _run(arguments: list[str] | None) -> int:
-    usage_error = typer.BadParameter.__mro__[2]  # ClickException, wherever Typer keeps it
+    usage_error: Any = typer.BadParameter.__mro__[2]  # ClickException, wherever Typer keeps it
     try:
-        return make_app()(arguments, prog_name="convkit", standalone_mode=False) or 0
-    except (KeyboardInterrupt, typer.Abort):
-        return _complain("interrupted", INTERRUPTED)
+        status = make_app()(arguments, prog_name="convkit", standalone_mode=False) or 0
+        return _complain("interrupted", status) if status == INTERRUPTED else status
     except InputError as error:
         return _complain(str(error), BAD_INPUT)
     except usage_error as error:

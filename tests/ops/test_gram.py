@@ -25,7 +25,7 @@ def test_random_geometries_on_cpu(problem, direction, dtype, seed):
     check_every_algorithm(problem, direction, "cpu", dtype, seed)
 
 
-@strategies.examples(25)
+@strategies.examples(40)
 @given(strategies.gram(), DIRECTIONS, strategies.DTYPES, strategies.SEEDS)
 def test_random_geometries_on_simt(problem, direction, dtype, seed):
     check_every_algorithm(problem, direction, "simt", dtype, seed)

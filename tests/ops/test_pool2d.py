@@ -26,7 +26,7 @@ def test_random_geometries_on_cpu(problem, direction, dtype, seed):
     check_every_algorithm(problem, direction, "cpu", dtype, seed)
 
 
-@strategies.examples(50)
+@strategies.examples(100)
 @given(strategies.pool2d(), DIRECTIONS, strategies.DTYPES, strategies.SEEDS)
 def test_random_geometries_on_simt(problem, direction, dtype, seed):
     check_every_algorithm(problem, direction, "simt", dtype, seed)

@@ -122,7 +122,8 @@ void run_item(const Gather<T>& g, int64_t index, T* slot) {
       const T* w = packed_weights(g, group, row, col, k);
       T* to = g.staged ? stage + b * g.stage_pitch : out;
       int64_t to_channel = g.staged ? g.col_classes * g.stage_pitch : g.dst.channel;
-      int64_t to_row = g.staged ? kMaxFilters * g.col_classes * g.stage_pitch : g.dst.row;
+      int64_t to_row =
+          g.staged ? kMaxFilters * g.col_classes * g.stage_pitch : row.stride * g.dst.row;
 
       int64_t vectors_per_row = ceil_div(count, W), left = rows * vectors_per_row;
       int64_t most = max_vectors(int(filters));

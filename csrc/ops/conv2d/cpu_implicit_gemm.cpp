@@ -2,10 +2,10 @@
 // packing is the im2col. Takes every problem; the default wherever channels are many enough to fill
 // a register tile.
 //
-//            NCHW                                      NHWC
-//   fprop    C (filters x pixels), vectors: pixels     C (pixels x filters), vectors: filters
-//   dgrad    the same with grad_y as the source: one product per stride class, over that class's
-//   taps alone wgrad    cpu_implicit_wgrad.h
+//           NCHW                                    NHWC
+//   fprop   C (filters x pixels), vectors of pixels   C (pixels x filters), vectors of filters
+//   dgrad   the same with grad_y as the source: one product per stride class, over its taps alone
+//   wgrad   cpu_implicit_wgrad.h
 //
 // The column matrix never exists: planes.h and pixels.h gather it straight into the packed operand
 // of one block (256 of gemm_k), a private buffer in L2. Weights are packed once per call and
@@ -23,6 +23,7 @@
 #include "cpu/tasks.h"
 #include "cpu/weights.h"
 #include "ops/conv2d/cpu_implicit_wgrad.h"
+#include "ops/conv2d/cpu_matrix.h"
 #include "ops/conv2d/problem.h"
 
 namespace ck {
@@ -116,7 +117,7 @@ struct Plan {
   int64_t scratch_bytes;
 
   Plan(const Conv2dProblem& problem, Direction direction, int thread_count, void* workspace)
-      : pass(problem, direction), arena(workspace), threads(thread_count) {
+      : pass(problem, direction), arena(workspace), threads(threads_for(problem, thread_count)) {
     nchw = problem.layout == Layout::kNCHW;
     images = problem.n;
     phases = {pass.axis_h(0), pass.axis_w(0)};
@@ -163,12 +164,12 @@ struct Plan {
     }
   };
 
-  // Packing pays for itself when many pixels share it. Rows 2 KB apart would sit on each other in
-  // the L1 cache.
+  // Packing pays for itself when many pixels share it. Rows whole pages apart, though, would sit on
+  // each other in the L1 cache.
   bool rows_in_place(int64_t pixels) const {
     const WeightView<T> view = pass.weights(nullptr, 0, 0);
     return view.rows_are_contiguous() && pixels <= 4 * kBlockPixels &&
-           view.outer_stride * int64_t(sizeof(T)) % 2048 != 0;
+           view.outer_stride * int64_t(sizeof(T)) % 4096 != 0;
   }
 
   // Elements of packed weights of one class, or of all of them.
@@ -192,11 +193,12 @@ struct Plan {
     for (int64_t klass = 0; klass < pass.classes(); ++klass) {
       packed_start[klass + 1] = packed_start[klass] + packed_elems(klass);
     }
-    const int64_t unit = nchw ? 32 : kTileCols<T>;  // rows or columns per task
+    // Rows or columns per task. The rows' weights lie side by side, so a long stretch of them is
+    // read at memory speed.
+    const int64_t rows = max_of(32, ceil_div(pass.out_channels, threads));
+    const int64_t unit = nchw ? rows : kTileCols<T>;
     const int64_t units = ceil_div(pass.out_channels, unit);
     run_tasks(pass.classes() * pass.problem.groups * units, threads, [&](int64_t task, int64_t) {
-      // Classes take their taps from the same filters: next to each other in time, these stay in
-      // the cache.
       const int64_t klass = task % pass.classes();
       const int64_t first = task / pass.classes() % units * unit;
       const int64_t group = task / pass.classes() / units;

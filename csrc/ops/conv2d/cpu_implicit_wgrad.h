@@ -1,12 +1,11 @@
-// conv2d.wgrad.implicit_gemm on the CPU: grad_w[k, (c, r, s)] = sum over pixels of grad_y[pixel, k]
-// * x[pixel under (c, r, s)].
+// conv2d.wgrad.implicit_gemm on the CPU:
+// grad_w[k, (c, r, s)] = sum over pixels of grad_y[pixel, k] * x[pixel under (c, r, s)].
 //
 // gemm_k are the pixels of all images: hundreds of thousands, against a small result. Vectors lie
-// along the axis that one of the two arrays already has contiguous, so that only grad_y, read once,
-// is transposed and never the im2col rows:
-//   NCHW   C ((c, r, s) x filters): A = gathered planes, gemm_k contiguous as they are; B = grad_y
-//   transposed NHWC   C (filters x (r, s, c)): A = grad_y transposed; B = gathered pixels, columns
-//   contiguous as they are
+// along the axis that one of the two arrays already has contiguous, so that only grad_y, R * S
+// times smaller than the im2col rows, is transposed:
+//   NCHW   C ((r, s, c) x filters): A = gathered planes as they are, B = grad_y transposed
+//   NHWC   C (filters x (r, s, c)): A = grad_y transposed, B = gathered pixels as they are
 //
 // Summation tree: blocks of 256 pixels (gemm.h), added in order within pieces of 4096 pixels,
 // pieces added in order. A piece begins at an image; small images share one. Nothing of this
@@ -46,7 +45,7 @@ struct TotalsStore {
 
 template <class T>
 struct WgradPlan {
-  static constexpr int64_t kBlockRows = 384, kBlockCols = 256;
+  static constexpr int64_t kBlockRows = 512, kBlockCols = 256;
 
   const Conv2dProblem& problem;
   Arena arena;
@@ -63,7 +62,7 @@ struct WgradPlan {
   int64_t scratch_bytes;
 
   WgradPlan(const Conv2dProblem& p, int thread_count, void* workspace)
-      : problem(p), arena(workspace), threads(thread_count) {
+      : problem(p), arena(workspace), threads(threads_for(p, thread_count)) {
     nchw = p.layout == Layout::kNCHW;
     h = in_weight_order(
         forward_axis(p.h, p.r, p.p, p.stride_h, p.pad_top, p.dilation_h, p.flip_kernel));

@@ -118,6 +118,11 @@ struct AddingStore {
   }
 };
 
+static inline int threads_for(const Conv2dProblem& problem, int threads) {
+  const int64_t filter = problem.c_per_group * problem.r * problem.s;
+  return useful_threads(problem.n * problem.p * problem.q * problem.k * filter, threads);
+}
+
 // gemm_k of wgrad is summed in pieces of so many pixels, and the pieces are added in order.
 constexpr int64_t kPiecePixels = 4096;
 
@@ -137,7 +142,7 @@ struct MatrixPlan {
         filters(problem.k_per_group),
         depth(problem.c_per_group * problem.r * problem.s),
         pixels(problem.p * problem.q),
-        threads(thread_count) {
+        threads(threads_for(problem, thread_count)) {
     Arena counter(nullptr);
     GemmScratch<T>::take(counter, kBlockRows, kBlockCols);
     scratch_bytes = counter.used_bytes();

@@ -15,7 +15,7 @@
 //   filter a group: 2048, 32 groups side by side); the block adds its lanes as 8 runs, then the 8,
 //   in order; chunks are added in order. x is read through L1: neighbouring taps and lanes meet the
 //   same lines.
-// Order: fprop and dgrad (channel, tap) in running sums of at most 256 terms, added in order; no
+// Order: fprop and dgrad (channel, tap) in running sums of at most 64 terms, added in order; no
 // atomics. Workspace: wgrad, one w per chunk, at most 256 MiB at a time. ptxas: REGISTERS. Not run
 // on a GPU.
 #include "ops/conv2d/gpu_direct.cuh"
@@ -212,8 +212,7 @@ void run_correlation(Call<T>& call) {
   launch_correlate<T, 1, 0, kChannelsLast, true>(call);
 }
 
-// wgrad
-// --------------------------------------------------------------------------------------------------------------
+// wgrad -------------------------------------------------------
 
 struct WgradWork {
   int64_t chunk_pixels, chunks, at_once;

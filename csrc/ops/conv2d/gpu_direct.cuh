@@ -350,25 +350,20 @@ __global__ void __launch_bounds__(kThreads, kStaged ? 2 : 1)
     const int64_t row = job.row + strip_row + j;
     if (row >= job.rows) break;
     const int64_t offset = base + row * job.out_y;
-    constexpr int kVector = kVectorBytes / int(sizeof(T));
-    if constexpr (kChannelsLast && kFilters % kVector == 0) {
-      if (out.vectorized) {
+    constexpr int kPack = kChannelsLast ? smaller(kVectorBytes / int(sizeof(T)), kFilters) : 1;
 #pragma unroll
-        for (int k = 0; k < kFilters; k += kVector) {
-          if (job.filter + filter + k >= c.out_channels) break;
-          Pack<T, kVector> pack;
+    for (int k = 0; k < kFilters; k += kPack) {
+      Pack<T, kPack> pack;
+      int64_t to[kPack];
+      bool inside[kPack];
 #pragma unroll
-          for (int i = 0; i < kVector; ++i) pack.value[i] = total[j][k + i];
-          finish_pack(out, pack, offset + k, channel + k, 1);
-        }
-        continue;
+      for (int i = 0; i < kPack; ++i) {
+        pack.value[i] = total[j][k + i];
+        to[i] = offset + (k + i) * c.out_c;
+        inside[i] = job.filter + filter + k + i < c.out_channels;
       }
+      finish_pack(out, pack, to, inside, channel + k, 1);
     }
-#pragma unroll
-    for (int k = 0; k < kFilters; ++k)
-      if (job.filter + filter + k < c.out_channels)
-        out.data[offset + k * c.out_c] =
-            finish(out, total[j][k], offset + k * c.out_c, channel + k);
   }
 }
 

@@ -194,7 +194,7 @@ static __device__ __forceinline__ ClassAxis<Index> class_axis(Index index, Index
   return axis;
 }
 
-// Tiles and limits all products share ---------------------------------------------------------
+// Tiles and limits all products share -------------------------
 
 constexpr int64_t kChunkPixels = 4096;  // gemm_k of one wgrad block
 constexpr int64_t kPartialBytes = int64_t(256) << 20;

@@ -159,8 +159,7 @@ __global__ void __launch_bounds__(kThreads, 4)
   store_pack<T, kCount>(x + (start + threadIdx.x) * kCount, total);
 }
 
-// The host's side
-// ----------------------------------------------------------------------------------------------------
+// The host's side ---------------------------------------------
 
 int64_t image_columns(const Conv2dProblem& problem) {
   return problem.c * problem.r * problem.s * problem.p * problem.q;

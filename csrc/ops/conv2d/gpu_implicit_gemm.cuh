@@ -42,8 +42,7 @@ static __device__ __forceinline__ BlockPlace block_place(const Arguments<T>& arg
   return result;
 }
 
-// fprop
-// -------------------------------------------------------------------------------------------------------------
+// fprop -------------------------------------------------------
 
 template <class Tile, bool kChannelsLast, bool kVectorized>
 __global__ void __launch_bounds__(Tile::kThreads, 2) fprop(Arguments<typename Tile::T> args) {
@@ -87,26 +86,20 @@ __global__ void __launch_bounds__(Tile::kThreads, 2) fprop(Arguments<typename Ti
   };
   for_each_result<Tile>(total, [&](int m, int n, const Pack<T, Tile::kVector>& pack) {
     const int filter = first_filter + (kChannelsLast ? n : m);
-    if (args.out.vectorized) {
-      const Pixel pixel = pixels.at(kChannelsLast ? m : n);
-      if (pixel.inside && filter < g.k_per_group)
-        finish_pack(args.out, pack, output_of(pixel, filter), first_channel + filter,
-                    kChannelsLast ? 1 : 0);
-      return;
-    }
+    int64_t offset[Tile::kVector];
+    bool inside[Tile::kVector];
 #pragma unroll
     for (int i = 0; i < Tile::kVector; ++i) {
       const Pixel pixel = pixels.at(kChannelsLast ? m : n + i);
       const int channel = kChannelsLast ? filter + i : filter;
-      if (!pixel.inside || channel >= g.k_per_group) continue;
-      const int64_t offset = output_of(pixel, channel);
-      args.out.data[offset] = finish(args.out, pack.value[i], offset, first_channel + channel);
+      inside[i] = pixel.inside && channel < g.k_per_group;
+      offset[i] = output_of(pixel, channel);
     }
+    finish_pack(args.out, pack, offset, inside, first_channel + filter, kChannelsLast ? 1 : 0);
   });
 }
 
-// dgrad
-// -------------------------------------------------------------------------------------------------------------
+// dgrad -------------------------------------------------------
 
 // What a block knows of its class. It stands in shared memory, as the main loop has no registers
 // left for it.
@@ -242,8 +235,7 @@ __global__ void __launch_bounds__(kRepackThreads)
         i % tile_channels] = tile[i % tile_channels][i / tile_channels];
 }
 
-// wgrad
-// -------------------------------------------------------------------------------------------------------------
+// wgrad -------------------------------------------------------
 
 template <class Tile, bool kChannelsLast, bool kVectorized>
 __global__ void __launch_bounds__(Tile::kThreads, 2) wgrad(Arguments<typename Tile::T> args) {

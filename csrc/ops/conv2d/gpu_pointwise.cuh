@@ -136,22 +136,16 @@ __global__ void __launch_bounds__(Tile::kThreads, 2) product(Arguments<typename 
                                     ? block.group * args.out_columns.count + block.first_column
                                     : block.group * args.out_rows.count + block.first_row;
   for_each_result<Tile>(total, [&](int m, int n, const Pack<T, Tile::kVector>& pack) {
-    if (!rows.holds(m)) return;
     const int64_t row = base + rows.offset(args.out_rows, m);
     const int64_t channel = first_channel + (args.channels_on_columns ? n : m);
-    if (args.out.vectorized) {
-      if (columns.holds(n))
-        finish_pack(args.out, pack, row + columns.offset(args.out_columns, n), channel,
-                    args.channels_on_columns ? 1 : 0);
-      return;
-    }
+    int64_t offset[Tile::kVector];
+    bool inside[Tile::kVector];
 #pragma unroll
     for (int i = 0; i < Tile::kVector; ++i) {
-      if (!columns.holds(n + i)) continue;
-      const int64_t offset = row + columns.offset(args.out_columns, n + i);
-      args.out.data[offset] =
-          finish(args.out, pack.value[i], offset, channel + (args.channels_on_columns ? i : 0));
+      inside[i] = rows.holds(m) && columns.holds(n + i);
+      offset[i] = row + columns.offset(args.out_columns, n + i);
     }
+    finish_pack(args.out, pack, offset, inside, channel, args.channels_on_columns ? 1 : 0);
   });
 }
 

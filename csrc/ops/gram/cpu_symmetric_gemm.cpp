@@ -5,8 +5,9 @@
 // NCHW has F = (C, H*W) row by row: rows of A lie in place, panels of B are transposed. NHWC has
 // F^T: the reverse.
 // The gradient is (dG + dG^T) F: the sum is made once in the workspace, then it is a plain product.
-// Order of each sum: gemm_k (pixels, or channels in the gradient) ascending in blocks of 256, FMA
-// from zero in each, block sums added in order; then the division by C*H*W.
+// Order of each sum: gemm_k (pixels, or channels in the gradient) ascending in the blocks of
+// cpu/gemm.h; in the product, blocks are added in order to groups of 4096 pixels and groups in
+// order in G itself; then the division by C*H*W.
 #include "cpu/operands.h"
 #include "cpu/tasks.h"
 #include "ops/gram/problem.h"
@@ -16,6 +17,7 @@ namespace CK_ISA {
 namespace {
 
 constexpr int64_t kBlock = 256;  // rows and columns of a block of G: its sums stay in L2
+constexpr int64_t kGroupPixels = 4096;
 
 Reason supports(const GramProblem&, Direction) { return accepted(); }
 
@@ -25,14 +27,17 @@ struct GramStore {
   int64_t c;
   T divisor;
 
-  // Elements on or below the diagonal, each with its mirror image.
-  void tile(int64_t i, int rows, int64_t j, int cols, const T* sums) const {
+  // Elements on or below the diagonal: added to the groups before, and mirrored after the last.
+  void tile(int64_t i, int rows, int64_t j, int cols, const T* sums, bool first, bool last) const {
     for (int64_t a = i; a < i + rows; ++a, sums += kTileCols<T>) {
       const int64_t end = min_of(j + cols, a + 1);
       for (int64_t b = j; b < end; ++b) {
-        const T value = sums[b - j] / divisor;
+        T value = first ? sums[b - j] : gram[a * c + b] + sums[b - j];
+        if (last) {
+          value /= divisor;
+          gram[b * c + a] = value;
+        }
         gram[a * c + b] = value;
-        gram[b * c + a] = value;
       }
     }
   }
@@ -47,7 +52,8 @@ void lower_block(Span rows, Span cols, int64_t depth, const A& a, const B& b,
   const int64_t row_tiles = ceil_div(rows.size(), kTileRows);
   for (int64_t k = 0; k < depth; k += kDepthBlock) {
     const int64_t length = min_of(kDepthBlock, depth - k);
-    const bool first = k == 0, last = k + length == depth;
+    const bool first = k % kGroupPixels == 0, end = k + length == depth;
+    const bool last = end || (k + length) % kGroupPixels == 0;
     const T* const right = b.panels(cols, k, length, scratch.panels);
     for (int64_t t = 0; t < row_tiles; ++t) {
       const Span span = share_of(rows, t, row_tiles);
@@ -61,7 +67,7 @@ void lower_block(Span rows, Span cols, int64_t depth, const A& a, const B& b,
         T* const out = last ? scratch.tile : sums;
         tile_function<T>(count, width)(length, left, right + p * length * kTileCols<T>,
                                        first ? nullptr : sums, out);
-        if (last) store.tile(span.begin, count, j, int(width), out);
+        if (last) store.tile(span.begin, count, j, int(width), out, k < kGroupPixels, end);
       }
     }
   }

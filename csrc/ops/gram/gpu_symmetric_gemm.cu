@@ -7,7 +7,7 @@
 // 33 shared tile, so that both halves are written in runs. The gradient first makes dG + dG^T in
 // workspace, likewise by tiles, then is a plain product. Block tile 64 x 64; float: 128 threads of
 // 8 x 4, double: 256 of 4 x 4. Loads take 16 bytes where each operand's contiguous axis is whole
-// vectors and aligned. Order of each sum: blocks of 256 and their order as in the main loop; chunks
+// vectors and aligned. Order of each sum: as in the main loop; chunks
 // of 4096 in order. ptxas sm_80, 0 spills: lower_tiles 122-128, gradient 122-126, finish 64-72,
 // add_transpose 46. Not run on a GPU.
 #include "gpu/gemm_tile.cuh"

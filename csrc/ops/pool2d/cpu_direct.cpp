@@ -1,101 +1,307 @@
 // pool2d.direct, cpu: maximum (with indices) and average, NCHW and NHWC, and their gradients.
-// How rows are reduced and gathered is said in cpu_forward.h and cpu_backward.h; here the work is
-// cut into units (a plane or a block of channels, a strip of columns, a band of rows), which
-// threads take in chunks. A chunk owns its scratch. No result depends on the cut.
-#include "core/parallel.h"
-#include "ops/pool2d/cpu_backward.h"
-#include "ops/pool2d/cpu_forward.h"
+// Which of the ways a problem takes depends on its geometry alone:
+//   NHWC                 window by window, channels along the vectors        cpu_windows.h
+//   NCHW, small planes   the same: as many planes as a vector has lanes are transposed into an
+//                        image with that many channels, and the result back. The transposition
+//                        costs less than the edges of short rows.
+//   NCHW, large planes   row by row, pixels along the vectors                cpu_planes_*.h
+//   gradient of a maximum: gradients go where their index points             cpu_scatter.h
+// Work is cut into parts (planes or images, strips of columns, bands of rows), which threads take;
+// each worker owns its scratch. No result depends on the cut.
+#include "ops/pool2d/cpu_planes_backward.h"
+#include "ops/pool2d/cpu_planes_forward.h"
+#include "ops/pool2d/cpu_scatter.h"
+#include "ops/pool2d/cpu_windows.h"
 
 namespace ck {
 namespace CK_ISA {
 namespace {
 
+// A vector of planes in scratch, image and result, must stay in L2.
+constexpr int64_t kPackedBytes = int64_t(256) << 10;
+
+// Averages add in another order here, and no batch may change their bits: their images are judged
+// one by one.
+template <class T>
+bool packs_planes(const Pool2dProblem& p) {
+  const int64_t planes = p.is_max ? p.n * p.c : p.c;
+  return p.layout == Layout::kNCHW && planes * 4 >= kLanes<T> && p.r * p.s <= 64 &&
+         p.h * p.w * kVectorBytes <= kPackedBytes && p.p * p.q * kVectorBytes <= kPackedBytes;
+}
+
 Reason supports(const Pool2dProblem& p, Direction direction) {
-  (void)direction;
   // Places within a window are kept as int32 beside float32, so that lanes pair up.
   const int64_t span = ((p.r - 1) * p.dilation_h + 1) * p.w + (p.s - 1) * p.dilation_w;
-  if (p.is_max && p.dtype == DType::kFloat32 && span > INT32_MAX) {
+  if (direction == Direction::kFprop && p.is_max && p.dtype == DType::kFloat32 &&
+      span > INT32_MAX) {
     return refused("a window spans %lld pixels of the image, float32 needs at most %d",
                    static_cast<long long>(span), INT32_MAX);
   }
   return accepted();
 }
 
-template <class Task>
-void run_chunk(void* context, int64_t chunk) {
-  const Task& task = *static_cast<const Task*>(context);
-  const int64_t begin = chunk * task.plan.units / task.plan.chunks;
-  const int64_t end = (chunk + 1) * task.plan.units / task.plan.chunks;
-  typename Task::Worker worker(task.problem, task.plan, task.arrays,
-                               task.scratch + chunk * task.scratch_bytes);
-  worker.run_units(begin, end);
-}
+// A way to run a problem: how many parts, what a worker needs, and one part's work.
+// Worker::take(arena, problem, plan) carves scratch; Worker::run(problem, plan, arrays, part).
 
-template <class WorkerType, class Plan>
-struct Task {
-  typedef WorkerType Worker;
-  const Pool2dProblem& problem;
-  const Plan& plan;
-  const Pool2dArrays& arrays;
-  char* scratch;
-  int64_t scratch_bytes;
+struct PartsPlan {
+  int64_t units, bands, band, parts;
 };
 
-template <class Worker, class Scratch, class Plan>
-void run_chunks(const Pool2dProblem& p, const Plan& plan, const Pool2dArrays& arrays,
-                const Execution& execution) {
-  Scratch scratch;
-  typedef Task<Worker, Plan> WorkerTask;
-  WorkerTask task = {p, plan, arrays, static_cast<char*>(execution.workspace),
-                     scratch.carve(p, plan, nullptr)};
-  parallel_for(plan.chunks, execution.threads, run_chunk<WorkerTask>, &task);
-}
+template <class T, Pooling kPooling>
+struct PlanesForwardWay {
+  typedef PlanesForwardPlan Plan;
+  static Plan plan(const Pool2dProblem& p, int threads) {
+    return plan_planes_forward<T>(p, threads);
+  }
+  static PlanesForwardWay take(Arena& arena, const Pool2dProblem& p, const Plan& g) {
+    return {PlanesForward<T, kPooling>::take(arena, p, g)};
+  }
+  void run(const Pool2dProblem& p, const Plan& g, const Pool2dArrays& arrays, int64_t part) {
+    worker.run(p, g, arrays, share_of({0, g.units}, part, g.parts));
+  }
+  PlanesForward<T, kPooling> worker;
+};
 
 template <class T>
-void run_typed(const Pool2dProblem& p, Direction direction, const Pool2dArrays& arrays,
-               const Execution& execution) {
-  if (direction == Direction::kFprop) {
-    const ForwardPlan plan = plan_forward<T>(p, execution.threads);
-    if (!p.is_max) {
-      run_chunks<Forward<T, Pooling::kAverage>, ForwardScratch<T>>(p, plan, arrays, execution);
-    } else if (arrays.indices_out != nullptr) {
-      run_chunks<Forward<T, Pooling::kMaxIndexed>, ForwardScratch<T>>(p, plan, arrays, execution);
-    } else {
-      run_chunks<Forward<T, Pooling::kMax>, ForwardScratch<T>>(p, plan, arrays, execution);
-    }
-  } else {
-    const BackwardPlan plan = plan_backward<T>(p, execution.threads);
-    if (p.is_max) {
-      run_chunks<Backward<T, true>, BackwardScratch<T>>(p, plan, arrays, execution);
-    } else {
-      run_chunks<Backward<T, false>, BackwardScratch<T>>(p, plan, arrays, execution);
+struct PlanesBackwardWay {
+  typedef PlanesBackwardPlan Plan;
+  static Plan plan(const Pool2dProblem& p, int threads) {
+    return plan_planes_backward<T>(p, threads);
+  }
+  static PlanesBackwardWay take(Arena& arena, const Pool2dProblem& p, const Plan& g) {
+    return {PlanesBackward<T>::take(arena, p, g)};
+  }
+  void run(const Pool2dProblem& p, const Plan& g, const Pool2dArrays& arrays, int64_t part) {
+    worker.run(p, g, arrays, share_of({0, g.units}, part, g.parts));
+  }
+  PlanesBackward<T> worker;
+};
+
+// Whole images or planes, each in bands of `rows` rows where there are too few of them.
+PartsPlan plan_bands(int64_t images, int64_t rows, int threads) {
+  PartsPlan g = {};
+  g.band = ceil_div(rows, bands_for(rows, images, threads));
+  g.bands = ceil_div(rows, g.band);
+  g.units = images * g.bands;
+  g.parts = parts_for(g.units, threads);
+  return g;
+}
+Span band_of(const PartsPlan& g, int64_t unit, int64_t rows) {
+  const int64_t first = unit % g.bands * g.band;
+  return {first, min_of(rows, first + g.band)};
+}
+
+template <class T, Pooling kPooling>
+struct ImagesForwardWay {
+  typedef PartsPlan Plan;
+  static Plan plan(const Pool2dProblem& p, int threads) { return plan_bands(p.n, p.p, threads); }
+  static ImagesForwardWay take(Arena& arena, const Pool2dProblem& p, const Plan&) {
+    return {WindowForward<T, kPooling, int64_t>::take(arena, p)};
+  }
+  void run(const Pool2dProblem& p, const Plan& g, const Pool2dArrays& arrays, int64_t part) {
+    worker.start(p, {p.c, p.c});
+    const Span units = share_of({0, g.units}, part, g.parts);
+    for (int64_t unit = units.begin; unit < units.end; ++unit) {
+      const int64_t image = unit / g.bands;
+      const Span band = band_of(g, unit, p.p);
+      for (int64_t i = band.begin; i < band.end; ++i) {
+        const int64_t at = (image * p.p + i) * p.q * p.c;
+        worker.row(static_cast<const T*>(arrays.x) + image * p.h * p.w * p.c, i,
+                   static_cast<T*>(arrays.out) + at,
+                   kPooling == Pooling::kMaxIndexed ? arrays.indices_out + at : nullptr);
+      }
     }
   }
-}
+  WindowForward<T, kPooling, int64_t> worker;
+};
 
 template <class T>
-int64_t scratch_bytes(const Pool2dProblem& p, Direction direction, int threads) {
-  if (direction == Direction::kFprop) {
-    const ForwardPlan plan = plan_forward<T>(p, threads);
-    ForwardScratch<T> scratch;
-    return plan.chunks * scratch.carve(p, plan, nullptr);
+struct ImagesBackwardWay {
+  typedef PartsPlan Plan;
+  static Plan plan(const Pool2dProblem& p, int threads) { return plan_bands(p.n, p.h, threads); }
+  static ImagesBackwardWay take(Arena& arena, const Pool2dProblem& p, const Plan&) {
+    return {WindowBackward<T>::take(arena, p, p.c)};
   }
-  const BackwardPlan plan = plan_backward<T>(p, threads);
-  BackwardScratch<T> scratch;
-  return plan.chunks * scratch.carve(p, plan, nullptr);
+  void run(const Pool2dProblem& p, const Plan& g, const Pool2dArrays& arrays, int64_t part) {
+    worker.start(p, {p.c, p.c});
+    const Span units = share_of({0, g.units}, part, g.parts);
+    for (int64_t unit = units.begin; unit < units.end; ++unit) {
+      const int64_t image = unit / g.bands;
+      const Span band = band_of(g, unit, p.h);
+      worker.start_image(static_cast<const T*>(arrays.y) + image * p.p * p.q * p.c);
+      for (int64_t h = band.begin; h < band.end; ++h) {
+        worker.row(h, static_cast<T*>(arrays.out) + (image * p.h + h) * p.w * p.c);
+      }
+    }
+  }
+  WindowBackward<T> worker;
+};
+
+template <class T>
+PartsPlan plan_packs(const Pool2dProblem& p, int threads) {
+  PartsPlan g = {};
+  g.units = ceil_div(p.n * p.c, kLanes<T>);
+  g.parts = parts_for(g.units, threads);
+  return g;
 }
 
+template <class T, Pooling kPooling>
+struct PacksForwardWay {
+  typedef PartsPlan Plan;
+  static Plan plan(const Pool2dProblem& p, int threads) { return plan_packs<T>(p, threads); }
+  static PacksForwardWay take(Arena& arena, const Pool2dProblem& p, const Plan&) {
+    const bool indexed = kPooling == Pooling::kMaxIndexed;
+    return {WindowForward<T, kPooling, Place<T>>::take(arena, p),
+            arena.take<T>(p.h * p.w * kLanes<T>), arena.take<T>(p.p * p.q * kLanes<T>),
+            arena.take<Place<T>>(indexed ? p.p * p.q * kLanes<T> : 0)};
+  }
+  void run(const Pool2dProblem& p, const Plan& g, const Pool2dArrays& arrays, int64_t part) {
+    const int64_t pixels = p.h * p.w, outputs = p.p * p.q;
+    const Span units = share_of({0, g.units}, part, g.parts);
+    for (int64_t unit = units.begin; unit < units.end; ++unit) {
+      const int64_t first = unit * kLanes<T>, count = min_of(kLanes<T>, p.n * p.c - first);
+      transpose(static_cast<const T*>(arrays.x) + first * pixels, pixels, count, pixels, image,
+                int64_t(kLanes<T>));
+      worker.start(p, {kLanes<T>, count});
+      for (int64_t i = 0; i < p.p; ++i) {
+        const int64_t at = i * p.q * kLanes<T>;
+        worker.row(image, i, result + at, places + at);
+      }
+      transpose(result, int64_t(kLanes<T>), outputs, count,
+                static_cast<T*>(arrays.out) + first * outputs, outputs);
+      if constexpr (kPooling == Pooling::kMaxIndexed) store_places(p, arrays, first, count);
+    }
+  }
+  // Through `result`, which is free again: transposition moves bits, whatever they stand for.
+  void store_places(const Pool2dProblem& p, const Pool2dArrays& arrays, int64_t first,
+                    int64_t count) {
+    const int64_t outputs = p.p * p.q;
+    transpose(reinterpret_cast<const T*>(places), int64_t(kLanes<T>), outputs, count, result,
+              outputs);
+    int64_t* const indices = arrays.indices_out + first * outputs;
+    for (int64_t i = 0; i < count * outputs; ++i) {
+      Place<T> place;
+      __builtin_memcpy(&place, result + i, sizeof(place));
+      indices[i] = place;
+    }
+  }
+  WindowForward<T, kPooling, Place<T>> worker;
+  T* image;
+  T* result;
+  Place<T>* places;
+};
+
+template <class T>
+struct PacksBackwardWay {
+  typedef PartsPlan Plan;
+  static Plan plan(const Pool2dProblem& p, int threads) { return plan_packs<T>(p, threads); }
+  static PacksBackwardWay take(Arena& arena, const Pool2dProblem& p, const Plan&) {
+    return {WindowBackward<T>::take(arena, p, kLanes<T>), arena.take<T>(p.p * p.q * kLanes<T>),
+            arena.take<T>(p.h * p.w * kLanes<T>)};
+  }
+  void run(const Pool2dProblem& p, const Plan& g, const Pool2dArrays& arrays, int64_t part) {
+    const int64_t pixels = p.h * p.w, outputs = p.p * p.q;
+    const Span units = share_of({0, g.units}, part, g.parts);
+    for (int64_t unit = units.begin; unit < units.end; ++unit) {
+      const int64_t first = unit * kLanes<T>, count = min_of(kLanes<T>, p.n * p.c - first);
+      transpose(static_cast<const T*>(arrays.y) + first * outputs, outputs, count, outputs, grads,
+                int64_t(kLanes<T>));
+      worker.start(p, {kLanes<T>, count});
+      worker.start_image(grads);
+      for (int64_t h = 0; h < p.h; ++h) worker.row(h, image + h * p.w * kLanes<T>);
+      transpose(image, int64_t(kLanes<T>), pixels, count,
+                static_cast<T*>(arrays.out) + first * pixels, pixels);
+    }
+  }
+  WindowBackward<T> worker;
+  T* grads;
+  T* image;
+};
+
+template <class T>
+struct MaxBackwardWay {
+  typedef PartsPlan Plan;
+  static Plan plan(const Pool2dProblem& p, int threads) {
+    return plan_bands(p.layout == Layout::kNCHW ? p.n * p.c : p.n, p.h, threads);
+  }
+  static MaxBackwardWay take(Arena& arena, const Pool2dProblem& p, const Plan&) {
+    return {MaxBackward<T>::take(arena, p)};
+  }
+  void run(const Pool2dProblem& p, const Plan& g, const Pool2dArrays& arrays, int64_t part) {
+    worker.start(p, arrays);
+    const Span units = share_of({0, g.units}, part, g.parts);
+    for (int64_t unit = units.begin; unit < units.end; ++unit) {
+      worker.band(unit / g.bands, band_of(g, unit, p.h));
+    }
+  }
+  MaxBackward<T> worker;
+};
+
+// Calls action.template operator()<Way>() with the problem's way.
+template <class T, Pooling kPooling, class Action>
+auto with_forward_way(const Pool2dProblem& p, const Action& action) {
+  if (p.layout == Layout::kNHWC) return action.template go<ImagesForwardWay<T, kPooling>>();
+  if (packs_planes<T>(p)) return action.template go<PacksForwardWay<T, kPooling>>();
+  return action.template go<PlanesForwardWay<T, kPooling>>();
+}
+
+template <class T, class Action>
+auto with_way(const Pool2dProblem& p, Direction direction, bool indexed, const Action& action) {
+  if (direction == Direction::kFprop) {
+    if (!p.is_max) return with_forward_way<T, Pooling::kAverage>(p, action);
+    if (indexed) return with_forward_way<T, Pooling::kMaxIndexed>(p, action);
+    return with_forward_way<T, Pooling::kMax>(p, action);
+  }
+  if (p.is_max) return action.template go<MaxBackwardWay<T>>();
+  if (p.layout == Layout::kNHWC) return action.template go<ImagesBackwardWay<T>>();
+  if (packs_planes<T>(p)) return action.template go<PacksBackwardWay<T>>();
+  return action.template go<PlanesBackwardWay<T>>();
+}
+
+struct CountBytes {
+  const Pool2dProblem& p;
+  int threads;
+
+  template <class Way>
+  int64_t go() const {
+    Arena arena(nullptr);
+    Way::take(arena, p, Way::plan(p, threads));
+    return arena.used_bytes() * max_of(1, threads);
+  }
+};
+
+struct RunParts {
+  const Pool2dProblem& p;
+  const Pool2dArrays& arrays;
+  const Execution& execution;
+
+  template <class Way>
+  void go() const {
+    const typename Way::Plan plan = Way::plan(p, execution.threads);
+    const int64_t bytes = CountBytes{p, 1}.go<Way>();
+    run_tasks(plan.parts, execution.threads, [&](int64_t part, int64_t worker) {
+      Arena arena(static_cast<char*>(execution.workspace) + worker * bytes);
+      Way way = Way::take(arena, p, plan);
+      way.run(p, plan, arrays, part);
+    });
+  }
+};
+
+// Indices are counted as wanted: whether they are is known at run time alone.
 int64_t workspace_bytes(const Pool2dProblem& p, Direction direction, int threads) {
-  return p.dtype == DType::kFloat32 ? scratch_bytes<float>(p, direction, threads)
-                                    : scratch_bytes<double>(p, direction, threads);
+  const CountBytes count = {p, threads};
+  return p.dtype == DType::kFloat32 ? with_way<float>(p, direction, true, count)
+                                    : with_way<double>(p, direction, true, count);
 }
 
 void run(const Pool2dProblem& p, Direction direction, const Pool2dArrays& arrays,
          const Execution& execution) {
+  const RunParts parts = {p, arrays, execution};
+  const bool indexed = arrays.indices_out != nullptr;
   if (p.dtype == DType::kFloat32) {
-    run_typed<float>(p, direction, arrays, execution);
+    with_way<float>(p, direction, indexed, parts);
   } else {
-    run_typed<double>(p, direction, arrays, execution);
+    with_way<double>(p, direction, indexed, parts);
   }
 }
 

@@ -1,131 +1,168 @@
-// Row arithmetic of the cpu pools. Rows of an image are first copied to scratch, split by column
-// phase (column modulo stride) and framed by what padding stands for; after that every tap of every
-// window is one contiguous run, whatever stride, dilation, padding or layout were, and whole
-// vectors are the only case. The copy costs one load and one store an element; without it stride 2
-// shuffles each tap anew, and each edge wants loops of its own.
+// Row arithmetic of the cpu pools: maxima with places, and which pixels and windows meet.
 #pragma once
 
 #include <cstdint>
 
-#include "cpu/vec.h"
+#include "cpu/rows.h"
+#include "cpu/tasks.h"
 #include "ops/pool2d/problem.h"
 
 namespace ck {
 namespace CK_ISA {
 namespace {
 
-constexpr int64_t kSumBlock = 256;  // sums longer than this are sums of block sums
+enum class Pooling { kMax, kMaxIndexed, kAverage };
+
+// Where a maximum stood, as an integer of the element's width: lanes of values and places pair up.
+template <class T>
+using Place = typename Vec<T>::Bits;
 
 template <class T>
-using BitsFor = typename Vec<T>::Bits;
+constexpr T kMinusInfinity = T(-__builtin_inf());
 
-static CK_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static CK_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-static CK_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }  // a >= 0
-static CK_INLINE int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-
-// Cuts a workspace into 64-byte aligned arrays; over a null base it only counts.
-struct Carver {
-  char* base;
-  int64_t used;
-  template <class T>
-  T* take(int64_t count) {
-    T* const array = base == nullptr ? nullptr : reinterpret_cast<T*>(base + used);
-    used += round_up(count * int64_t(sizeof(T)), 64);
-    return array;
-  }
-};
-
-// The taps of one axis that stay inside the image, [lo, hi), for the window that starts at `start`
-// (negative in the padding).
-struct TapRange {
-  int64_t lo, hi;
-};
-static CK_INLINE TapRange taps_inside(int64_t start, int64_t dilation, int64_t taps, int64_t size) {
-  const int64_t lo = start >= 0 ? 0 : ceil_div(-start, dilation);
-  const int64_t hi = start >= size ? 0 : least(taps, (size - 1 - start) / dilation + 1);
-  return {lo, most(lo, hi)};
-}
+// Which lanes a maximum replaces. AVX-512 has registers for that, which the compiler does not use
+// for vector extensions that combine comparisons.
+#if defined(__AVX512F__)
+template <class T>
+using Lanes = uint32_t;
 
 template <class T>
-static void fill(T* to, int64_t count, T value) {
-  for (int64_t i = 0; i < count; ++i) to[i] = value;
-}
-
-// Moves `count` pixels of `width` elements between arrays of different pixel pitch.
-template <class T>
-static void copy_pixels(T* __restrict__ to, int64_t to_step, const T* __restrict__ from,
-                        int64_t from_step, int64_t count, int64_t width) {
-  if (count <= 0) return;
-  if (to_step == width && from_step == width) {
-    __builtin_memcpy(to, from, count * width * int64_t(sizeof(T)));
-  } else if (width > 1) {
-    for (int64_t i = 0; i < count; ++i) {
-      for (int64_t c = 0; c < width; c += kLanes<T>) {
-        Vec<T>::load_first(from + i * from_step + c, width - c)
-            .store_first(to + i * to_step + c, width - c);
-      }
-    }
-  } else if (to_step == 1 && from_step == 2) {  // said with constants: the compiler shuffles then
-    for (int64_t i = 0; i < count; ++i) to[i] = from[2 * i];
+CK_INLINE Lanes<T> replaces(Vec<T> value, Vec<T> best) {
+  if constexpr (sizeof(T) == 4) {
+    const __mmask16 number = _mm512_cmp_ps_mask(__m512(best.raw), __m512(best.raw), _CMP_ORD_Q);
+    return _mm512_mask_cmp_ps_mask(number, __m512(value.raw), __m512(best.raw), _CMP_NLE_UQ);
   } else {
-    for (int64_t i = 0; i < count; ++i) to[i * to_step] = from[i * from_step];
+    const __mmask8 number = _mm512_cmp_pd_mask(__m512d(best.raw), __m512d(best.raw), _CMP_ORD_Q);
+    return _mm512_mask_cmp_pd_mask(number, __m512d(value.raw), __m512d(best.raw), _CMP_NLE_UQ);
+  }
+}
+template <class T, class Raw>
+CK_INLINE Raw select(Lanes<T> lanes, Raw taken, Raw kept) {
+  if constexpr (sizeof(T) == 4) {
+    return Raw(_mm512_mask_blend_epi32(__mmask16(lanes), __m512i(kept), __m512i(taken)));
+  } else {
+    return Raw(_mm512_mask_blend_epi64(__mmask8(lanes), __m512i(kept), __m512i(taken)));
+  }
+}
+#else
+template <class T>
+using Lanes = typename Vec<T>::RawBits;
+
+template <class T>
+CK_INLINE Lanes<T> replaces(Vec<T> value, Vec<T> best) {
+  return ~(value.raw <= best.raw) & (best.raw == best.raw);
+}
+template <class T, class Raw>
+CK_INLINE Raw select(Lanes<T> lanes, Raw taken, Raw kept) {
+  return lanes ? taken : kept;
+}
+#endif
+
+// The maximum alone: value > best ? value : best, but a NaN replaces a number and stays. The
+// instruction for it keeps a NaN of its second operand only; written out as a comparison, the
+// compiler would merge it with the one for NaN.
+template <class T>
+CK_INLINE Vec<T> larger_of(Vec<T> value, Vec<T> best) {
+  typedef typename Vec<T>::Raw Raw;
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    const __m512 v = __m512(value.raw);
+    return {Raw(_mm512_mask_max_ps(v, _mm512_cmp_ps_mask(v, v, _CMP_ORD_Q), v, __m512(best.raw)))};
+  } else {
+    const __m512d v = __m512d(value.raw);
+    return {Raw(_mm512_mask_max_pd(v, _mm512_cmp_pd_mask(v, v, _CMP_ORD_Q), v, __m512d(best.raw)))};
+  }
+#else
+  Raw larger;
+#if defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) {
+    larger = Raw(_mm256_max_ps(__m256(value.raw), __m256(best.raw)));
+  } else {
+    larger = Raw(_mm256_max_pd(__m256d(value.raw), __m256d(best.raw)));
+  }
+#else
+  larger = value.raw > best.raw ? value.raw : best.raw;
+#endif
+  return {value.raw != value.raw ? value.raw : larger};
+#endif
+}
+
+// One step of a maximum: a larger value replaces the best, and a NaN a number; the first NaN stays.
+template <class T, bool kIndexed>
+CK_INLINE void take_larger(Vec<T> value, typename Vec<T>::RawBits value_place, Vec<T>* best,
+                           typename Vec<T>::RawBits* place) {
+  if constexpr (kIndexed) {
+    const Lanes<T> lanes = replaces(value, *best);
+    best->raw = select<T>(lanes, value.raw, best->raw);
+    *place = select<T>(lanes, value_place, *place);
+  } else {
+    *best = larger_of(value, *best);
   }
 }
 
-template <class T>
-static void interleave_two(T* __restrict__ to, const T* __restrict__ even,
-                           const T* __restrict__ odd, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) {
-    to[2 * i] = even[i];
-    to[2 * i + 1] = odd[i];
-  }
+// The window of one axis at output coordinate i, as an average counts it.
+CK_INLINE int64_t counted(int64_t i, int64_t stride, int64_t taps, int64_t pad_before,
+                          int64_t pad_after, int64_t size, bool include_pad) {
+  const int64_t start = i * stride - pad_before;
+  if (include_pad) return min_of(start + taps, size + pad_after) - start;
+  return min_of(start + taps, size) - max_of(start, 0);
+}
+inline int64_t counted_rows(const Pool2dProblem& p, int64_t i) {
+  return counted(i, p.stride_h, p.r, p.pad_top, p.pad_bottom, p.h, p.count_include_pad);
+}
+inline int64_t counted_columns(const Pool2dProblem& p, int64_t j) {
+  return counted(j, p.stride_w, p.s, p.pad_left, p.pad_right, p.w, p.count_include_pad);
 }
 
-// What a maximum replaces: a smaller value, and a number when a NaN comes. The first NaN stays.
-template <class T>
-static CK_INLINE typename Vec<T>::RawBits replaces(typename Vec<T>::Raw value,
-                                                   typename Vec<T>::Raw best) {
-  return ~(value <= best) & (best == best);
+// The windows of one axis that cover padded coordinate t, ascending; with dilation some of them
+// reach over it.
+CK_INLINE Span covering(int64_t t, int64_t stride, int64_t tile, int64_t windows) {
+  const int64_t first = t >= tile ? ceil_div(t - tile + 1, stride) : 0;
+  return {first, max_of(first, min_of(windows, t / stride + 1))};
+}
+
+// Tasks for `units` units of work: a few a thread, so that the last to finish does not wait long.
+inline int64_t parts_for(int64_t units, int threads) {
+  return threads > 1 ? min_of(units, 4 * int64_t(threads)) : min_of(units, 1);
+}
+// Cuts `rows` so that `others` units times the cuts feed the threads.
+inline int64_t bands_for(int64_t rows, int64_t others, int threads) {
+  if (threads <= 1 || others == 0) return 1;
+  return max_of(1, min_of(rows, ceil_div(4 * int64_t(threads), others)));
 }
 
 // Elementwise maximum over rows, the earliest row winning ties, and the place it came from: the
-// row's own shift, plus offsets[t][i] where rows carry offsets. kTaps = 0: any number of rows.
+// row's own shift, plus offsets[t][i] where rows carry offsets. Whole vectors are read and written.
+// kTaps = 0: any number of rows.
 template <class T, bool kIndexed, bool kOffsets, int kTaps>
-static void max_of_rows(int64_t taps, const T* const* values, const BitsFor<T>* const* offsets,
-                        const BitsFor<T>* shifts, int64_t elems, T* best_out,
-                        BitsFor<T>* place_out) {
+void max_of_rows(int64_t taps, const T* const* values, const Place<T>* const* offsets,
+                 const Place<T>* shifts, int64_t elems, T* best_out, Place<T>* place_out) {
   typedef typename Vec<T>::RawBits Places;
   const int64_t count = kTaps > 0 ? kTaps : taps;
   const T* value_of[kTaps > 0 ? kTaps : 1];
-  const BitsFor<T>* offset_of[kTaps > 0 ? kTaps : 1];
-  BitsFor<T> shift_of[kTaps > 0 ? kTaps : 1];
+  const Place<T>* offset_of[kTaps > 0 ? kTaps : 1];
+  Place<T> shift_of[kTaps > 0 ? kTaps : 1];
   for (int t = 0; t < kTaps; ++t) {  // in registers: the stores below may not alias them
     value_of[t] = values[t];
     offset_of[t] = kOffsets ? offsets[t] : nullptr;
     shift_of[t] = kIndexed ? shifts[t] : 0;
   }
-  const auto place_at = [&](int64_t t, int64_t i, int64_t left) {
-    const BitsFor<T> shift = kTaps > 0 ? shift_of[t] : shifts[t];
-    Places place = shift - Places{};
-    if constexpr (kOffsets) {  // offsets live in scratch: whole vectors are there
+  const auto place_at = [&](int64_t t, int64_t i) {
+    Places place = (kTaps > 0 ? shift_of[t] : shifts[t]) - Places{};
+    if constexpr (kOffsets) {
       Places offset;
       __builtin_memcpy(&offset, (kTaps > 0 ? offset_of[t] : offsets[t]) + i, sizeof(offset));
       place += offset;
     }
-    (void)left;
     return place;
   };
   for (int64_t i = 0; i < elems; i += kLanes<T>) {
-    const int64_t left = elems - i;
-    Vec<T> best = Vec<T>::load_first((kTaps > 0 ? value_of[0] : values[0]) + i, left);
+    Vec<T> best = Vec<T>::load((kTaps > 0 ? value_of[0] : values[0]) + i);
     Places place = {};
-    if constexpr (kIndexed) place = place_at(0, i, left);
+    if constexpr (kIndexed) place = place_at(0, i);
     for (int64_t t = 1; t < count; ++t) {
-      const Vec<T> value = Vec<T>::load_first((kTaps > 0 ? value_of[t] : values[t]) + i, left);
-      const Places take = replaces<T>(value.raw, best.raw);
-      best.raw = take ? value.raw : best.raw;
-      if constexpr (kIndexed) place = take ? place_at(t, i, left) : place;
+      const Vec<T> value = Vec<T>::load((kTaps > 0 ? value_of[t] : values[t]) + i);
+      take_larger<T, kIndexed>(value, kIndexed ? place_at(t, i) : Places{}, &best, &place);
     }
     best.store(best_out + i);
     if constexpr (kIndexed) __builtin_memcpy(place_out + i, &place, sizeof(place));
@@ -133,46 +170,14 @@ static void max_of_rows(int64_t taps, const T* const* values, const BitsFor<T>* 
 }
 
 template <class T, bool kIndexed, bool kOffsets>
-static void max_of_rows(int64_t taps, const T* const* values, const BitsFor<T>* const* offsets,
-                        const BitsFor<T>* shifts, int64_t elems, T* best, BitsFor<T>* place) {
+void max_of_rows(int64_t taps, const T* const* values, const Place<T>* const* offsets,
+                 const Place<T>* shifts, int64_t elems, T* best, Place<T>* place) {
   if (taps == 2) {
     max_of_rows<T, kIndexed, kOffsets, 2>(taps, values, offsets, shifts, elems, best, place);
   } else if (taps == 3) {
     max_of_rows<T, kIndexed, kOffsets, 3>(taps, values, offsets, shifts, elems, best, place);
   } else {
     max_of_rows<T, kIndexed, kOffsets, 0>(taps, values, offsets, shifts, elems, best, place);
-  }
-}
-
-template <class T, int kTaps>
-static void sum_of_rows(int64_t taps, const T* const* values, int64_t elems, T* sum_out) {
-  const int64_t count = kTaps > 0 ? kTaps : taps;
-  const T* value_of[kTaps > 0 ? kTaps : 1];
-  for (int t = 0; t < kTaps; ++t) value_of[t] = values[t];
-  for (int64_t i = 0; i < elems; i += kLanes<T>) {
-    const int64_t left = elems - i;
-    Vec<T> total = Vec<T>::zero();
-    for (int64_t first = 0; first < count; first += kSumBlock) {
-      const int64_t end = least(count, first + kSumBlock);
-      Vec<T> sum = Vec<T>::load_first((kTaps > 0 ? value_of[first] : values[first]) + i, left);
-      for (int64_t t = first + 1; t < end; ++t) {
-        sum = sum + Vec<T>::load_first((kTaps > 0 ? value_of[t] : values[t]) + i, left);
-      }
-      total = first == 0 ? sum : total + sum;
-    }
-    total.store(sum_out + i);
-  }
-}
-
-// Elementwise sum over rows, in order; of no rows it is zero. sum_out must hold whole vectors.
-template <class T>
-static void sum_of_rows(int64_t taps, const T* const* values, int64_t elems, T* sum_out) {
-  if (taps == 2) {
-    sum_of_rows<T, 2>(taps, values, elems, sum_out);
-  } else if (taps == 3) {
-    sum_of_rows<T, 3>(taps, values, elems, sum_out);
-  } else {
-    sum_of_rows<T, 0>(taps, values, elems, sum_out);
   }
 }
 

@@ -59,14 +59,21 @@ class Task:
     data: dict[str, np.ndarray]
 
     @property
+    def dtype(self) -> str:
+        floats = (array.dtype.name for array in self.data.values() if array.dtype.kind == "f")
+        return next(floats)
+
+    @property
     def function(self) -> str:
         return self.problem.call(self.direction, self.data)[0]
 
 
-def make_task(stage: str, problem: Problem, direction: str, **arrays: np.ndarray) -> Task:
+def make_task(
+    stage: str, problem: Problem, direction: str, dtype: str = "float32", **arrays: np.ndarray
+) -> Task:
     """The task on the arrays given (x, w, bias, ...); what else it needs is drawn with a seed."""
-    data = make_data(problem, direction)
-    data |= {name: arrays[name] for name in data.keys() & arrays.keys()}
+    data = make_data(problem, direction, dtype=dtype)
+    data |= {name: arrays[name].astype(dtype) for name in data.keys() & arrays.keys()}
     if "indices" in data and "x" in arrays:
         from convkit import reference
 
@@ -78,7 +85,7 @@ def make_task(stage: str, problem: Problem, direction: str, **arrays: np.ndarray
 def check_task(task: Task, backend: str) -> tuple[list[Row], dict[str, Callable[[], Any]]]:
     """A row for each algorithm that takes the task, and for each right one a call to be timed."""
     try:
-        able = candidates(task.problem, task.direction, backend)
+        able = candidates(task.problem, task.direction, backend, task.dtype)
     except (AttributeError, ValueError) as error:
         return [_failed("photograph", task, "auto", backend, error)], {}
     wanted = expected(task.problem, task.direction, task.data)
@@ -98,7 +105,7 @@ def check_simt(tasks: Iterable[Task], orders: int) -> Iterable[Row]:
     worst: dict[tuple[str, str], Row] = {}
     for task in tasks:
         try:
-            able = candidates(task.problem, task.direction, "simt")
+            able = candidates(task.problem, task.direction, "simt", task.dtype)
         except (AttributeError, ValueError) as error:
             yield _failed("simt", task, "auto", "simt", error)
             continue
@@ -111,7 +118,37 @@ def check_simt(tasks: Iterable[Task], orders: int) -> Iterable[Row]:
             before = worst.get(key)
             if before is None or (before.ok, -before.error) > (row.ok, -row.error):
                 worst[key] = row
-    yield from worst.values()
+    functions = list(dict.fromkeys(function for function, _ in worst))
+    yield from sorted(worst.values(), key=lambda row: functions.index(row.function))
+
+
+def check_copy(part: str, stage: str, x: np.ndarray, backend: str, orders: int = 1) -> Row:
+    """A row for the copy that makes a strided input dense: a mirrored, thinned, turned view of x.
+
+    im2col with a 1x1 window moves numbers without changing them, so the result is the view itself.
+    """
+    import convkit
+    from convkit.testing import use_backend
+
+    view = x[:, :, ::-1, ::2].swapaxes(2, 3)
+    error, note = 0.0, ""
+    try:
+        source = view
+        if backend == "cuda":
+            import cupy
+
+            source = cupy.asarray(x)[:, :, ::-1, ::2].swapaxes(2, 3)
+        for order, seed in ORDERS[:orders]:
+            with simt_order(order, seed), use_backend(backend):
+                result = convkit.im2col(source, 1)
+            result = result.get() if backend == "cuda" else result
+            if not np.array_equal(result.reshape(view.shape), view):
+                error, note = float("inf"), f"wrong: the view changed in {order} thread order"
+    except Exception as failure:
+        error, note = float("inf"), f"{type(failure).__name__}: {failure}"
+    shape = "x".join(map(str, view.shape))
+    names = (part, stage, "copy", "copy", "fprop", shape, "strided", backend)
+    return Row(*names, error, 0.0, not note, note=note)
 
 
 def missing_pairs(rows: list[Row], backend: str) -> list[str]:

@@ -84,11 +84,9 @@ def _filter(
         bank = np.ascontiguousarray(np.broadcast_to(weights, (channels, 1, *weights.shape)))
         try:
             return convkit.conv2d(planes, bank, stride=stride, padding=padding, groups=channels)[0]
-        except ValueError as error:
+        except (ValueError, MemoryError) as error:
             rows, columns = weights.shape
-            raise InputError(
-                f"the {rows}x{columns} kernel does not fit the image: {error}"
-            ) from None
+            raise InputError(f"the {rows}x{columns} kernel does not fit: {error}") from None
 
     if not magnitude:
         return respond(kernel)

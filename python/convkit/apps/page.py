@@ -60,7 +60,7 @@ def _top(tour: Tour, pictures: list[Picture]) -> str:
     ratios = [row.speed_up for row in fastest_rows(tour) if row.speed_up]
     mean = float(np.exp(np.mean(np.log(ratios)))) if ratios else None
     facts = {
-        "image": f"{tour.image}, {tour.width} x {tour.height}",
+        "image": f"{tour.image}, {tour.width}x{tour.height}",
         "runs on the photograph": str(photograph),
         "CUDA kernels checked on the host": str(len(tour.kernels)),
         "backend": f"{tour.backend}, {tour.info.isa}, {tour.info.threads} threads",
@@ -148,7 +148,8 @@ def _speed(tour: Tour) -> str:
         kind = ' class="less"' if ratio < 1 else ""
         other = time_text(row.others_us[row.against or ""])
         times = f"{time_text(row.time_us)} by {row.algorithm}, {other} by {row.against}"
-        step = escape(_short(tour.titles.get(row.stage, row.stage)))
+        # Only conv2d has several steps; the other ops say by their name what they do.
+        step = escape(_short(tour.titles.get(row.stage, ""))) if row.op == "conv2d" else ""
         items.append(
             f'<li><div><code>{escape(row.function)}</code> <span class="quiet">{step}</span></div>'
             f'<div class="bar"><i{kind} style="width:{width:.2f}rem"></i>'

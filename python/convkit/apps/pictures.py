@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def make_pictures(color: np.ndarray, gray: np.ndarray, name: str) -> tuple[list[
         Picture(
             "original.png",
             as_image(color[0], "clip"),
-            f"{name}, {gray.shape[3]} x {gray.shape[2]} pixels",
+            f"{name}, {gray.shape[3]}x{gray.shape[2]} pixels",
             f"The photograph {name}",
             "photograph",
         ),
@@ -53,9 +53,10 @@ def make_pictures(color: np.ndarray, gray: np.ndarray, name: str) -> tuple[list[
         *_features(color),
         *_mixed(color),
         *_pools(color),
+        _gram(color),
+        *_im2col(gray),
+        *_undone(color),
     ]
-    pictures += _optional(lambda: [_gram(color)]) + _optional(lambda: _im2col(gray))
-    pictures += _undone(color)
     learned = learn_kernel(gray, EDGE_KERNELS["sobel"])
     return pictures, Learned(EDGE_KERNELS["sobel"], *learned)
 
@@ -137,9 +138,7 @@ def _pools(color: np.ndarray) -> list[Picture]:
 
     shown = []
     for kind, word in (("max", "largest"), ("avg", "mean")):
-        pool = getattr(convkit, f"{kind}_pool2d", None)
-        if pool is None:
-            continue
+        pool = convkit.max_pool2d if kind == "max" else convkit.avg_pool2d
         pooled = pool(color, _fitting(color, POOL))[0]
         title = "Max" if kind == "max" else "Average"
         shown.append(
@@ -168,7 +167,8 @@ def _gram(color: np.ndarray) -> Picture:
     return Picture(
         "gram.png",
         enlarge(color_map(gram / np.maximum(strength, np.finfo(np.float32).tiny)), 20),
-        "Gram matrix of the feature maps, each entry over the strength of its two maps",
+        "Each entry over the strength of its two maps: yellow means that they always go together, "
+        "dark that they never do",
         "A symmetric matrix of coloured squares, brightest along its diagonal",
         "gram",
     )
@@ -179,19 +179,20 @@ def _im2col(gray: np.ndarray) -> list[Picture]:
     import convkit
 
     crop = busiest_crop(gray, IM2COL_CROP, IM2COL_CROP)
-    columns = convkit.im2col(crop, 3)[0]
+    rows, across = _fitting(crop, 3)
+    columns = convkit.im2col(crop, (rows, across))[0]
     return [
         Picture(
             "im2col-crop.png",
             enlarge(as_image(crop[0], "clip"), 14),
-            f"A crop of {crop.shape[3]} x {crop.shape[2]} pixels",
+            f"A crop of {crop.shape[3]}x{crop.shape[2]} pixels",
             "A few enlarged pixels of the photograph",
             "im2col",
         ),
         Picture(
             "im2col.png",
             enlarge(as_image(columns, "clip"), 8),
-            f"Its {columns.shape[1]} windows 3x3 as columns of {columns.shape[0]} numbers",
+            f"Its {columns.shape[1]} windows as columns of {columns.shape[0]} numbers",
             "A wide, low matrix of gray squares: nine rows that look like shifted copies",
             "im2col",
         ),
@@ -229,14 +230,6 @@ def _undone(color: np.ndarray) -> list[Picture]:
             "gradients",
         ),
     ]
-
-
-def _optional(make: Any) -> list[Picture]:
-    """Nothing where the library has no such op."""
-    try:
-        return make()
-    except AttributeError:
-        return []
 
 
 def overview(pictures: list[Picture]) -> Image:

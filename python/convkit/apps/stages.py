@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -28,7 +29,9 @@ def _stage(
     key: str, title: str, problem: Problem, directions: tuple[str, ...], **arrays: np.ndarray
 ) -> Stage:
     return Stage(
-        key, title, tuple(make_task(key, problem, direction, **arrays) for direction in directions)
+        key,
+        title,
+        tuple(make_task(key, problem, direction, "float32", **arrays) for direction in directions),
     )
 
 
@@ -146,7 +149,7 @@ def feature_stages(maps: np.ndarray) -> Iterator[Stage]:
 
 
 def crop_tasks(color: np.ndarray) -> Iterator[Task]:
-    """Small problems that reach every kernel in all directions and both layouts, on a crop."""
+    """Small problems that reach every kernel on a crop: all directions, layouts and types."""
     _, c, h, w = color.shape
     _, bank = filter_bank()
     bank = np.ascontiguousarray(bank[2:9, :, 2:5, 2:5])
@@ -166,12 +169,13 @@ def crop_tasks(color: np.ndarray) -> Iterator[Task]:
         Gram(n=1, c=c, h=h, w=w, normalize=True),
         Im2col(n=1, c=c, h=h, w=w, r=3, s=3, padding=ones),
     ]  # fmt: skip
-    for layout in ("NCHW", "NHWC"):
+    for layout, dtype in product(("NCHW", "NHWC"), ("float32", "float64")):
         x = color if layout == "NCHW" else nhwc(color)
         for problem, weights in convolutions:
             filters = weights if layout == "NCHW" else nhwc(weights)
             for direction in problem.directions:
-                yield make_task("simt", problem.with_layout(layout), direction, x=x, w=filters)
-        for problem in others:
-            for direction in problem.directions:
-                yield make_task("simt", problem.with_layout(layout), direction, x=x)
+                one = problem.with_layout(layout)
+                yield make_task("simt", one, direction, dtype, x=x, w=filters)
+        for other in others:
+            for direction in other.directions:
+                yield make_task("simt", other.with_layout(layout), direction, dtype, x=x)

@@ -138,8 +138,8 @@ SIMT = (
 NUMBERS = (
     "Error E is the distance from the NumPy reference, computed in twice the precision, in units "
     "of what rounding alone allows: eps · (√K · root of the sum of squared products + |exact|), K "
-    "being the length of the sum. Every algorithm states its bound and must stay below. The "
-    "gradients and the pools have a bound of their own; ops that only move numbers must be exact."
+    "being the length of the sum. Every algorithm states its bound and must stay below it; ops "
+    "that only move numbers must be exact."
 )
 
 AGAIN = (
@@ -161,6 +161,6 @@ def speed(threads: int, backend: str) -> str:
         f"The fastest algorithm of each op, {where}, beside the fastest of the other libraries "
         "installed here that do the same work. All take turns, warm, on float32 arrays that are "
         "already in memory; the median counts. NumPy means strided views, a copy to columns and "
-        "one matrix product by its BLAS, which uses all cores; SciPy runs on one core. Bars grow "
-        "with the logarithm; amber means slower."
+        "one matrix product by its BLAS, with one thread or all of them, whichever is faster; "
+        "SciPy runs on one core. Bars grow with the logarithm; amber means slower."
     )

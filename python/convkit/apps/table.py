@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from convkit.apps.checks import Row
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 # heading, width, justify; the last ones go first where the terminal is narrow.
-_COLUMNS: tuple[tuple[str, int, str], ...] = (
+_COLUMNS: tuple[tuple[str, int, Literal["left", "right"]], ...] = (
     ("", 1, "left"),
     ("op", 18, "left"),
     ("algorithm", 14, "left"),

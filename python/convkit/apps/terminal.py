@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import sys
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,11 +21,14 @@ def console(*, stderr: bool = False) -> Console:
     """A console as wide as the terminal; where there is none, wide enough for the widest table."""
     from rich.console import Console
 
-    stream = sys.stderr if stderr else sys.stdout
-    probe = Console(stderr=stderr, highlight=False, soft_wrap=False)
-    if probe.is_terminal or not hasattr(stream, "isatty"):
-        return probe
-    return Console(stderr=stderr, highlight=False, width=PIPED_WIDTH)
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # Rich would exit with 1, which here says that a check failed
+
+    found = Piped(stderr=stderr, highlight=False)
+    if not found.is_terminal and "COLUMNS" not in os.environ:
+        found.width = PIPED_WIDTH
+    return found
 
 
 def print_json(value: Any) -> None:

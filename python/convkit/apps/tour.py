@@ -68,7 +68,7 @@ def run(
     """
     from convkit import _native
     from convkit.apps import info, photographs, stages
-    from convkit.apps.checks import check_simt, missing_pairs
+    from convkit.apps.checks import check_copy, check_simt, missing_pairs
     from convkit.apps.images import read_image, shrink, to_planes
     from convkit.apps.pictures import busiest_crop
 
@@ -90,14 +90,18 @@ def run(
         report(stage.title)
         tour.titles[stage.key] = stage.title
         _measure(tour, stage, start, quick)
+    tour.titles["copy"] = "An input that is a mirrored, thinned, turned view"
+    tour.rows.append(check_copy("photograph", "copy", color, tour.backend))
     report("CUDA kernels on the host, thread by thread")
     orders = 2 if quick else 3
     crop = busiest_crop(color, *(CROP_QUICK if quick else CROP))
     size = f"{crop.shape[3]}x{crop.shape[2]}"
     tour.titles["simt"] = (
-        f"CUDA kernels through simt: a crop of {size}, NCHW and NHWC, {orders} thread orders"
+        f"CUDA kernels through simt: a crop of {size}, both layouts, float32 and float64, "
+        f"{orders} thread orders"
     )
     tour.rows += check_simt(stages.crop_tasks(crop), orders)
+    tour.rows.append(check_copy("simt", "simt", crop, "simt", orders))
     for backend in (tour.backend, "simt"):
         tour.not_run += [f"{pair} on {backend}" for pair in missing_pairs(tour.rows, backend)]
     tour.kernels = sorted(_native.simt_executed_kernels())
@@ -109,7 +113,7 @@ def run(
 def _measure(tour: Tour, stage: Stage, start: float, quick: bool) -> None:
     """Checks and times one step of the story."""
     from convkit.apps.checks import check_task
-    from convkit.apps.peers import interleave, peers
+    from convkit.apps.peers import fair_blas, interleave, peers
 
     for task in stage.tasks:
         rows, calls = check_task(task, tour.backend)
@@ -117,8 +121,9 @@ def _measure(tour: Tour, stage: Stage, start: float, quick: bool) -> None:
         spent = time.perf_counter() - start
         seconds = SECONDS_QUICK if quick else SECONDS_PER_TASK * max(0.1, 1 - spent / TIMING_LIMIT)
         names = {f"algorithm {name}": call for name, call in calls.items()}
-        times = interleave(names | others, seconds)
-        others_us = {name: times[name] for name in others}
+        with fair_blas(others, tour.info.threads):
+            times = interleave(names | others, seconds)
+        others_us = {name: times[name] for name in others if name in times}
         fastest = min(others_us, key=others_us.__getitem__, default=None)
         for row in rows:
             mine = times.get(f"algorithm {row.algorithm}")
