@@ -30,8 +30,14 @@ static Conv2dProblem in_planes(const Conv2dProblem& problem) {
   return p;
 }
 
+// The same for the workspace and the run: how work is cut depends on it, results do not.
+static int threads_for(const Conv2dProblem& p, int threads) {
+  return useful_threads(p.n * p.k * p.p * p.q * p.c_per_group * p.r * p.s, threads);
+}
+
 static int64_t workspace_bytes(const Conv2dProblem& problem, Direction direction, int threads) {
   Conv2dProblem p = in_planes(problem);
+  threads = threads_for(p, threads);
   switch (path_of(p, direction)) {
     case Path::kWhole:
     case Path::kPlanes:
@@ -48,8 +54,10 @@ static int64_t workspace_bytes(const Conv2dProblem& problem, Direction direction
 }
 
 static void run(const Conv2dProblem& problem, Direction direction, const Conv2dArrays& arrays,
-                const Execution& execution) {
+                const Execution& given) {
   Conv2dProblem p = in_planes(problem);
+  Execution execution = given;
+  execution.threads = threads_for(p, given.threads);
   switch (path_of(p, direction)) {
     case Path::kWhole:
       return run_whole(p, direction, arrays, execution);

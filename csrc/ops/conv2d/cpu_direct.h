@@ -29,6 +29,8 @@ constexpr bool kManyRegisters = false;
 // Longest run of terms that one accumulator takes; sums of runs are added in order. Equal terms
 // round the same way at every step: 256 of them pass the error bound, 64 stay well below.
 constexpr int64_t kBlockTerms = 64;
+// Terms that wgrad takes from one copy of x: a few chains.
+constexpr int64_t kRunTerms = 256;
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -115,20 +117,23 @@ static inline int64_t position_of(const Window& window, const Axis& axis, int64_
   return (start + output) * axis.step + axis.offset + tap * axis.offset_step;
 }
 
-// Sums of wgrad: runs of pixels make a batch, and the sums of batches are added in order. Both are
-// cut by the geometry alone. Where the units of work, each with outputs of its own, are fewer than
-// the threads, the sums of every batch are kept and added at the end: the same additions.
+// Sums of wgrad: runs of pixels make a batch; sums of up to kBlockTerms batches are added in order,
+// and then those sums. All is cut by the geometry alone. Where the units of work, each with outputs
+// of its own, are fewer than the threads, the sums of every batch are kept and added at the end:
+// the same additions.
 struct Batches {
   int64_t runs, runs_each, count;
   bool split;
 
   int64_t kept() const { return split ? count : 1; }
+  // Whether a chain of batch sums ends with this one.
+  bool closes(int64_t batch) const { return (batch + 1) % kBlockTerms == 0 || batch + 1 == count; }
 };
 
-static inline Batches batches_of(int64_t runs, int64_t units, int64_t sums_bytes, int threads) {
-  const int64_t least_runs = 16, most_batches = 64, most_bytes = 32 << 20;
-  Batches batches = {runs, larger(least_runs, ceil_div(runs, most_batches)), 0, false};
-  batches.count = ceil_div(runs, batches.runs_each);
+static inline Batches batches_of(int64_t runs, int64_t runs_each, int64_t units, int64_t sums_bytes,
+                                 int threads) {
+  const int64_t most_bytes = 32 << 20;
+  Batches batches = {runs, runs_each, ceil_div(runs, runs_each), false};
   batches.split = units < 2 * threads && threads > 1 && batches.count > 1 &&
                   sums_bytes * batches.count <= most_bytes;
   return batches;
@@ -143,6 +148,45 @@ static void run_batches(const Batches& batches, int64_t units, int threads, cons
     int64_t end = batches.split ? kept + 1 : batches.count;
     body(task % units, worker, kept, end, kept);
   });
+}
+
+template <class T>
+static void clear_sums(T* sums, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) sums[i] = 0;
+}
+
+template <class T>
+static void add_sums(T* to, const T* from, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] += from[i];
+}
+
+// Adds the sums of batch `batch` to those of its chain, and the chain to the total where it ends.
+// The total is [row][col] with rows `pitch` apart, the others have their rows side by side.
+template <class T>
+static void add_batch(const Batches& batches, int64_t batch, const T* sums, T* chain, T* total,
+                      int64_t pitch, int64_t rows, int64_t row_pitch, int64_t cols) {
+  add_sums(chain, sums, rows * row_pitch);
+  if (!batches.split && !batches.closes(batch)) return;
+  for (int64_t row = 0; row < rows; ++row) {
+    add_sums(total + row * pitch, chain + row * row_pitch, cols);
+  }
+  clear_sums(chain, rows * row_pitch);
+}
+
+// Adds the sums of all batches, [batch][count], in place of the first.
+template <class T>
+static void join_batches(const Batches& batches, T* sums, int64_t count) {
+  if (!batches.split) return;
+  for (int64_t i = 0; i < count; i += kLanes<T>) {
+    Vec<T> total = Vec<T>::zero(), chain = Vec<T>::zero();
+    for (int64_t batch = 0; batch < batches.count; ++batch) {
+      chain = chain + Vec<T>::load_first(sums + batch * count + i, count - i);
+      if (!batches.closes(batch)) continue;
+      total = total + chain;
+      chain = Vec<T>::zero();
+    }
+    total.store_first(sums + i, count - i);
+  }
 }
 
 template <class T>
@@ -163,12 +207,15 @@ int64_t channels_wgrad_workspace_bytes(const Conv2dProblem&, int threads);
 void run_channels_wgrad(const Conv2dProblem&, const Conv2dArrays&, const Execution&);
 
 // cpu_direct_depthwise.cpp: one channel in, each filter alone. Whether it takes the problem, and
-// for wgrad the sums of rows [begin, end) of one image.
+// for wgrad the sums of a patch of one image of grad_y.
+struct Patch {
+  int64_t row, row_end, col, cols;
+};
 bool fits_planes(const Conv2dProblem&, Direction);
 void run_planes(const Conv2dProblem&, Direction, const Conv2dArrays&, const Execution&);
-void weigh_rows(const Conv2dProblem&, const float* x, const float* y, int64_t begin, int64_t end,
+void weigh_rows(const Conv2dProblem&, const float* x, const float* y, const Patch&,
                 Vec<float>* sums);
-void weigh_rows(const Conv2dProblem&, const double* x, const double* y, int64_t begin, int64_t end,
+void weigh_rows(const Conv2dProblem&, const double* x, const double* y, const Patch&,
                 Vec<double>* sums);
 
 int64_t gather_workspace_bytes(const Conv2dProblem&, Direction, int threads);

@@ -91,7 +91,9 @@ static void gather_block(const Taps& taps, const T* const* x, const T* w, T* con
     return;
   }
 
-  T totals[kFilters * kVectors * W] = {};
+  constexpr int kElems = kFilters * kVectors * W;
+  T totals[kElems] = {}, chain[kElems] = {};
+  int64_t chained = 0;
   int64_t run_lines = larger(kBlockTerms / taps.cols, 1);
   for (int64_t line = 0; line < lines; line += run_lines) {
     for (int64_t s = 0; s < taps.cols; s += kBlockTerms) {
@@ -102,12 +104,17 @@ static void gather_block(const Taps& taps, const T* const* x, const T* w, T* con
       for (int k = 0; k < kFilters; ++k) {
 #pragma GCC unroll 8
         for (int v = 0; v < kVectors; ++v) {
-          T* total = totals + (k * kVectors + v) * W;
-          (V::load(total) + sum[k][v]).store(total);
+          T* runs = chain + (k * kVectors + v) * W;
+          (V::load(runs) + sum[k][v]).store(runs);
         }
+      }
+      if (++chained % kBlockTerms == 0) {
+        add_sums(totals, chain, kElems);
+        clear_sums(chain, kElems);
       }
     }
   }
+  add_sums(totals, chain, kElems);
   for (int k = 0; k < kFilters; ++k) {
     for (int v = 0; v < kVectors; ++v) {
       V::load(totals + (k * kVectors + v) * W).store_first(y[v] + k * y_channel, lanes[v]);
@@ -128,17 +135,17 @@ static BlockKernel<T> block_kernel_of(int vectors) {
     case 2:
       return gather_block<T, kFilters, 2>;
     case 3:
-      return gather_block < T, kFilters, kMost < 3 ? 1 : 3 > ;
+      return gather_block<T, kFilters, (kMost < 3 ? 1 : 3)>;
     case 4:
-      return gather_block < T, kFilters, kMost < 4 ? 1 : 4 > ;
+      return gather_block<T, kFilters, (kMost < 4 ? 1 : 4)>;
     case 5:
-      return gather_block < T, kFilters, kMost < 5 ? 1 : 5 > ;
+      return gather_block<T, kFilters, (kMost < 5 ? 1 : 5)>;
     case 6:
-      return gather_block < T, kFilters, kMost < 6 ? 1 : 6 > ;
+      return gather_block<T, kFilters, (kMost < 6 ? 1 : 6)>;
     case 7:
-      return gather_block < T, kFilters, kMost < 7 ? 1 : 7 > ;
+      return gather_block<T, kFilters, (kMost < 7 ? 1 : 7)>;
     default:
-      return gather_block < T, kFilters, kMost < 8 ? 1 : 8 > ;
+      return gather_block<T, kFilters, (kMost < 8 ? 1 : 8)>;
   }
 }
 

@@ -81,23 +81,23 @@ template <class T>
 struct Weighing {
   int64_t run_rows, run_cols, strips, tiles, vectors, pitch;
   Batches batches;
-  T* sums;      // [worker][tap][lane]
+  T* sums;      // [worker][of a batch, of a chain of batches][tap][lane]
   T* partials;  // [batch][tap][channel]
 };
 
 template <class T>
 Weighing<T> plan_weighing(const Conv2dProblem& p, int threads, Arena& arena) {
   Weighing<T> g = {};
-  g.run_cols = smaller(p.q, kBlockTerms);
+  g.run_cols = p.q <= kBlockTerms ? p.q : kBlockTerms / kPixels * kPixels;
   g.run_rows = clamp(kBlockTerms / g.run_cols, 1, p.p);
   g.strips = ceil_div(p.p, g.run_rows);
   g.tiles = ceil_div(p.q, g.run_cols);
   g.vectors = ceil_div(p.c, kLanes<T>);
   g.pitch = g.vectors * kLanes<T>;
   int64_t partial = p.r * p.s * g.pitch;
-  g.batches =
-      batches_of(p.n * g.strips * g.tiles, g.vectors, partial * int64_t(sizeof(T)), threads);
-  g.sums = arena.take<T>(larger(threads, 1) * p.r * p.s * kLanes<T>);
+  g.batches = batches_of(p.n * g.strips * g.tiles, kBlockTerms, g.vectors,
+                         partial * int64_t(sizeof(T)), threads);
+  g.sums = arena.take<T>(2 * larger(threads, 1) * p.r * p.s * kLanes<T>);
   g.partials = arena.take<T>(partial * g.batches.kept());
   return g;
 }
@@ -115,11 +115,12 @@ void run_weighing(const Conv2dProblem& p, const Conv2dArrays& arrays, const Exec
               [&](int64_t unit, int64_t worker, int64_t batch, int64_t batch_end, int64_t kept) {
                 int64_t channel = unit * W;
                 uint32_t lanes = first_lanes(smaller(W, p.c - channel));
-                T* sums = g.sums + worker * taps * W;
+                T *sums = g.sums + 2 * worker * taps * W, *chain = sums + taps * W;
                 T* total = g.partials + kept * taps * g.pitch + channel;
                 for (int64_t t = 0; t < taps; ++t) Vec<T>::zero().store(total + t * g.pitch);
+                clear_sums(chain, taps * W);
                 for (; batch < batch_end; ++batch) {
-                  for (int64_t t = 0; t < taps; ++t) Vec<T>::zero().store(sums + t * W);
+                  clear_sums(sums, taps * W);
                   int64_t end = smaller((batch + 1) * g.batches.runs_each, g.batches.runs);
                   for (int64_t run = batch * g.batches.runs_each; run < end; ++run) {
                     int64_t tile = run % g.tiles, row = run / g.tiles % g.strips * g.run_rows;
@@ -130,21 +131,14 @@ void run_weighing(const Conv2dProblem& p, const Conv2dArrays& arrays, const Exec
                             smaller((tile + 1) * g.run_cols, p.q), tap, sums, W);
                     }
                   }
-                  for (int64_t t = 0; t < taps; ++t) {
-                    T* to = total + t * g.pitch;
-                    (Vec<T>::load(to) + Vec<T>::load(sums + t * W)).store(to);
-                  }
+                  add_batch(g.batches, batch, sums, chain, total, g.pitch, taps, W, W);
                 }
               });
+  join_batches(g.batches, g.partials, taps * g.pitch);
   T* out = static_cast<T*>(arrays.out);
   for (int64_t c = 0; c < p.c; ++c) {
     for (int64_t t = 0; t < taps; ++t) {
-      const T* from = g.partials + t * g.pitch + c;
-      T sum = from[0];
-      for (int64_t batch = 1; batch < g.batches.kept(); ++batch) {
-        sum += from[batch * taps * g.pitch];
-      }
-      out[c * taps + (p.flip_kernel ? taps - 1 - t : t)] = sum;
+      out[c * taps + (p.flip_kernel ? taps - 1 - t : t)] = g.partials[t * g.pitch + c];
     }
   }
 }

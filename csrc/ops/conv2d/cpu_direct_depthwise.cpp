@@ -18,9 +18,7 @@ bool fits_planes(const Conv2dProblem& p, Direction direction) {
   if (direction == Direction::kDgrad) {
     return p.k_per_group == 1 && (p.stride_h == 1 || p.pad_top % 2 == p.pad_left % 2);
   }
-  // A lane of wgrad takes whole rows into its run; 25 sums and more need 32 registers.
-  int64_t lanes = p.dtype == DType::kFloat32 ? kLanes<float> : kLanes<double>;
-  return p.q <= kBlockTerms * lanes && (p.r == 3 || kManyRegisters);
+  return p.r == 3 || kManyRegisters;  // the sums of all taps stay in registers
 }
 
 namespace {
@@ -84,11 +82,10 @@ void run_typed(const Conv2dProblem& p, Direction direction, const Conv2dArrays& 
 }
 
 template <class T>
-void weigh_typed(const Conv2dProblem& p, const T* x, const T* y, int64_t begin, int64_t end,
-                 Vec<T>* sums) {
+void weigh_typed(const Conv2dProblem& p, const T* x, const T* y, const Patch& patch, Vec<T>* sums) {
   auto run = p.stride_h == 1 ? (p.r == 3 ? weigh_plane<T, 3, 1> : weigh_plane<T, 5, 1>)
                              : (p.r == 3 ? weigh_plane<T, 3, 2> : weigh_plane<T, 5, 2>);
-  run({x, p.h, p.w}, p.pad_top, p.pad_left, y, begin, end, p.q, sums);
+  run({x, p.h, p.w}, p.pad_top, p.pad_left, y, p.q, patch, sums);
 }
 
 }  // namespace
@@ -102,14 +99,14 @@ void run_planes(const Conv2dProblem& p, Direction direction, const Conv2dArrays&
   }
 }
 
-void weigh_rows(const Conv2dProblem& p, const float* x, const float* y, int64_t begin, int64_t end,
+void weigh_rows(const Conv2dProblem& p, const float* x, const float* y, const Patch& patch,
                 Vec<float>* sums) {
-  weigh_typed(p, x, y, begin, end, sums);
+  weigh_typed(p, x, y, patch, sums);
 }
 
-void weigh_rows(const Conv2dProblem& p, const double* x, const double* y, int64_t begin,
-                int64_t end, Vec<double>* sums) {
-  weigh_typed(p, x, y, begin, end, sums);
+void weigh_rows(const Conv2dProblem& p, const double* x, const double* y, const Patch& patch,
+                Vec<double>* sums) {
+  weigh_typed(p, x, y, patch, sums);
 }
 
 }  // namespace direct

@@ -78,7 +78,9 @@ void pixels_block(const Taps& taps, const T* const* x, const T* w, T* const* y, 
     return;
   }
 
-  T totals[kVectors * kPixels * W] = {};
+  constexpr int kElems = kVectors * kPixels * W;
+  T totals[kElems] = {}, chain[kElems] = {};
+  int64_t chained = 0;
   int64_t run_lines = larger(kBlockTerms / taps.cols, 1);
   for (int64_t line = 0; line < lines; line += run_lines) {
     for (int64_t s = 0; s < taps.cols; s += kBlockTerms) {
@@ -89,12 +91,17 @@ void pixels_block(const Taps& taps, const T* const* x, const T* w, T* const* y, 
       for (int k = 0; k < kVectors; ++k) {
 #pragma GCC unroll 16
         for (int i = 0; i < kPixels; ++i) {
-          T* total = totals + (k * kPixels + i) * W;
-          (V::load(total) + sum[k][i]).store(total);
+          T* runs = chain + (k * kPixels + i) * W;
+          (V::load(runs) + sum[k][i]).store(runs);
         }
+      }
+      if (++chained % kBlockTerms == 0) {
+        add_sums(totals, chain, kElems);
+        clear_sums(chain, kElems);
       }
     }
   }
+  add_sums(totals, chain, kElems);
   for (int k = 0; k < kVectors; ++k) {
     for (int i = 0; i < kPixels; ++i) {
       V::load(totals + (k * kPixels + i) * W).store_first(y[i] + k * W, filters - k * W);
@@ -121,7 +128,7 @@ template <class T>
 PixelsKernel<T> kernel(int64_t vectors, int64_t left) {
   if (vectors == 1) return kernel_of<T, 1>(left);
   if (vectors == 2) return kernel_of<T, 2>(left);
-  if (vectors == 3) return kernel_of < T, kMostVectors<3 ? 1 : 3>(left);
+  if (vectors == 3) return kernel_of<T, (kMostVectors < 3 ? 1 : 3)>(left);
   return kernel_of<T, kMostVectors>(left);
 }
 

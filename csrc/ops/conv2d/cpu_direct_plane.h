@@ -212,8 +212,8 @@ static CK_INLINE void weight_tile(const Plane<T>& x, int64_t row, int64_t col, c
 }
 
 template <class T, int kSide, int kStride, int kRows>
-static void weight_row(const Plane<T>& x, int64_t row, int64_t col, const T* y, int64_t cols,
-                       Vec<T>* sums) {
+static void weight_row(const Plane<T>& x, int64_t row, int64_t col, const T* y, int64_t y_row,
+                       int64_t cols, Vec<T>* sums) {
   constexpr int64_t W = kLanes<T>;
   Vec<T> sum[kSide * kSide];
 #pragma GCC unroll 32
@@ -221,25 +221,26 @@ static void weight_row(const Plane<T>& x, int64_t row, int64_t col, const T* y, 
   for (int64_t j = 0; j < cols; j += W) {
     int64_t at = col + j * kStride, count = smaller(W, cols - j);
     if (count == W && taps_inside<T, kSide, kStride>(x, row, (kRows - 1) * kStride + kSide, at)) {
-      weight_tile<T, kSide, kStride, kRows, true>(x, row, at, y + j, cols, count, sum);
+      weight_tile<T, kSide, kStride, kRows, true>(x, row, at, y + j, y_row, count, sum);
     } else {
-      weight_tile<T, kSide, kStride, kRows, false>(x, row, at, y + j, cols, count, sum);
+      weight_tile<T, kSide, kStride, kRows, false>(x, row, at, y + j, y_row, count, sum);
     }
   }
 #pragma GCC unroll 32
   for (int t = 0; t < kSide * kSide; ++t) sums[t] = sum[t];
 }
 
-// Adds rows [begin, end) of grad_y to sums[r * kSide + s], lane by lane.
+// Adds a patch of grad_y, of y_row columns, to sums[r * kSide + s], lane by lane.
 template <class T, int kSide, int kStride>
 static void weigh_plane(const Plane<T>& x, int64_t pad_top, int64_t pad_left, const T* y,
-                        int64_t begin, int64_t end, int64_t cols, Vec<T>* sums) {
-  for (int64_t i = begin, rows; i < end; i += rows) {
-    rows = next_rows(end - i);
+                        int64_t y_row, const Patch& patch, Vec<T>* sums) {
+  int64_t col = patch.col * kStride - pad_left;
+  for (int64_t i = patch.row, rows; i < patch.row_end; i += rows) {
+    rows = next_rows(patch.row_end - i);
     auto weigh = rows == 7   ? weight_row<T, kSide, kStride, 7>
                  : rows == 3 ? weight_row<T, kSide, kStride, 3>
                              : weight_row<T, kSide, kStride, 1>;
-    weigh(x, i * kStride - pad_top, -pad_left, y + i * cols, cols, sums);
+    weigh(x, i * kStride - pad_top, col, y + i * y_row + patch.col, y_row, patch.cols, sums);
   }
 }
 

@@ -27,8 +27,30 @@ constexpr int max_taps(int filters) {
 struct Pixels {
   int64_t images, rows, vectors;
   int64_t last_lanes;  // of the last vector of a row
+  int64_t chain_rows;  // rows of which a lane takes the terms in one chain
   int64_t x_image, x_row, y_image, y_row, y_filter;
 };
+
+template <class T, int kFilters, int kTaps>
+CK_INLINE void clear_lanes(Vec<T> (&sum)[kFilters][kTaps]) {
+#pragma GCC unroll 16
+  for (int k = 0; k < kFilters; ++k) {
+#pragma GCC unroll 16
+    for (int t = 0; t < kTaps; ++t) sum[k][t] = Vec<T>::zero();
+  }
+}
+
+template <class T, int kFilters, int kTaps>
+CK_INLINE void add_lanes(const Vec<T> (&sum)[kFilters][kTaps], T* lanes) {
+#pragma GCC unroll 16
+  for (int k = 0; k < kFilters; ++k) {
+#pragma GCC unroll 16
+    for (int t = 0; t < kTaps; ++t) {
+      T* to = lanes + (k * kTaps + t) * kLanes<T>;
+      (Vec<T>::load(to) + sum[k][t]).store(to);
+    }
+  }
+}
 
 // sums[k * kTaps + t] = sum over the pixels of y[k] * x[offset[t]].
 template <class T, int kFilters, int kTaps>
@@ -36,11 +58,10 @@ void pixel_block(const Pixels& pixels, const T* x, const T* y, const int64_t* of
   typedef Vec<T> V;
   constexpr int W = kLanes<T>;
   V sum[kFilters][kTaps];
-#pragma GCC unroll 16
-  for (int k = 0; k < kFilters; ++k) {
-#pragma GCC unroll 16
-    for (int t = 0; t < kTaps; ++t) sum[k][t] = V::zero();
-  }
+  T lanes[kFilters * kTaps * W];
+  clear_lanes<T>(sum);
+  clear_sums(lanes, kFilters * kTaps * W);
+  int64_t chained = 0;
   uint32_t last = first_lanes(pixels.last_lanes);
   int64_t whole = pixels.vectors - (pixels.last_lanes < W);
   for (int64_t n = 0; n < pixels.images; ++n) {
@@ -78,13 +99,14 @@ void pixel_block(const Pixels& pixels, const T* x, const T* y, const int64_t* of
           }
         }
       }
+      if (++chained < pixels.chain_rows) continue;
+      chained = 0;
+      add_lanes<T>(sum, lanes);
+      clear_lanes<T>(sum);
     }
   }
-#pragma GCC unroll 16
-  for (int k = 0; k < kFilters; ++k) {
-#pragma GCC unroll 16
-    for (int t = 0; t < kTaps; ++t) sums[k * kTaps + t] = sum_of_lanes(sum[k][t]);
-  }
+  if (chained) add_lanes<T>(sum, lanes);
+  for (int i = 0; i < kFilters * kTaps; ++i) sums[i] = sum_of_lanes(V::load(lanes + i * W));
 }
 
 template <class T>
@@ -118,7 +140,7 @@ struct Wgrad {
   Strides x, y;
   int64_t vectors;                                          // per row of a tile
   int64_t tile_cols, tiles, block_rows, strips;             // a block: block_images images of
-  int64_t block_images, image_blocks;                       // block_rows rows of tile_cols columns
+  int64_t chain_rows, block_images, image_blocks;           // block_rows rows of tile_cols columns
   Batches batches;                                          // of blocks
   int64_t taps;                                             // of one filter: c_per_group * r * s
   int64_t pitch, phases, line, plane, image_planes;         // of the copy of x
@@ -139,23 +161,26 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   g.y = strides_of(p.layout, p.k, p.p, p.q);
   g.taps = p.c_per_group * p.r * p.s;
 
-  g.tile_cols = smaller(p.q, kBlockTerms * W);
+  g.planes = fits_planes(p, Direction::kWgrad);
+  // A chain of one row at least, in planes of a tile of weigh_rows.
+  g.tile_cols = smaller(p.q, (g.planes ? kBlockTerms / 7 : kBlockTerms) * W);
   g.tiles = ceil_div(p.q, g.tile_cols);
   g.vectors = ceil_div(g.tile_cols, W);
   int64_t reach = (g.col.taps - 1) * g.col.offset_step;
   g.phases = smaller(g.col.step, reach + 1);
   g.pitch = round_up(round_up(g.tile_cols, W) + reach / g.col.step, W);
   g.line = g.phases * g.pitch;
-  g.planes = fits_planes(p, Direction::kWgrad);
-  g.block_rows = clamp(kBlockTerms / g.vectors, 1, p.p);
-  if (g.planes && g.block_rows < p.p) {  // whole tiles of weigh_rows
-    g.block_rows -= g.block_rows % (g.block_rows >= 7 ? 7 : g.block_rows >= 3 ? 3 : 1);
+  g.block_rows = clamp(kRunTerms / g.vectors, 1, p.p);
+  g.chain_rows = kBlockTerms / g.vectors;
+  if (g.planes) {
+    g.chain_rows -= g.chain_rows % 7;
+    if (g.block_rows < p.p) g.block_rows -= g.block_rows % 7;
   }
   g.plane = window_of(g.row, g.block_rows).slots * g.line;
   g.block_images = 1;
   if (g.tiles == 1 && g.block_rows == p.p) {
     int64_t fit = kPlanesBytes / (g.plane * int64_t(sizeof(T)));
-    g.block_images = clamp(smaller(kBlockTerms / (g.vectors * p.p), fit), 1, larger(p.n, 1));
+    g.block_images = clamp(smaller(kRunTerms / (g.vectors * p.p), fit), 1, larger(p.n, 1));
   }
   g.strips = ceil_div(p.p, g.block_rows);
   g.image_blocks = ceil_div(p.n, g.block_images);
@@ -168,12 +193,13 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   g.parts = ceil_div(p.k_per_group, g.part_filters);
   g.units = p.groups * g.parts;
   int64_t weights = p.k * g.taps;
-  g.batches = batches_of(g.image_blocks * g.strips * g.tiles, g.units, weights * int64_t(sizeof(T)),
-                         threads);
-  // A slot: planes of x, rows of grad_y where they need a copy, the sums of a batch.
+  g.batches = batches_of(g.image_blocks * g.strips * g.tiles, kBlockTerms, g.units,
+                         weights * int64_t(sizeof(T)), threads);
+  // A slot: planes of x, rows of grad_y where they need a copy, the sums of a batch and a chain of
+  // them.
   g.slot_elems = g.block_images * (g.image_planes + kMaxFilters * g.block_rows * g.y_pitch) +
-                 g.part_filters * g.taps;
-  if (g.planes) g.slot_elems = g.part_filters * g.taps;
+                 2 * g.part_filters * g.taps;
+  if (g.planes) g.slot_elems = 2 * g.part_filters * g.taps;
   g.slot_elems = round_up(g.slot_elems, 64 / int64_t(sizeof(T)));
   g.workers = larger(threads, 1);
   g.offset = arena.take<int64_t>(g.chunk_channels * p.r * p.s);
@@ -210,9 +236,14 @@ void add_block(const Wgrad<T>& g, const Conv2dProblem& p, const T* x, const T* y
       Vec<T> lanes[25];
       for (int64_t t = 0; t < g.taps; ++t) lanes[t] = Vec<T>::zero();
       for (int64_t n = first_image; n < first_image + images; ++n) {
-        weigh_rows(p, x + (n * p.c + group) * p.h * p.w,
-                   y + (n * p.k + group * p.k_per_group + k) * p.p * p.q, first_row,
-                   first_row + rows, lanes);
+        for (int64_t i = first_row; i < first_row + rows; i += g.chain_rows) {
+          Vec<T> chain[25];
+          for (int64_t t = 0; t < g.taps; ++t) chain[t] = Vec<T>::zero();
+          weigh_rows(p, x + (n * p.c + group) * p.h * p.w,
+                     y + (n * p.k + group * p.k_per_group + k) * p.p * p.q,
+                     {i, smaller(i + g.chain_rows, first_row + rows), first_col, cols}, chain);
+          for (int64_t t = 0; t < g.taps; ++t) lanes[t] = lanes[t] + chain[t];
+        }
       }
       for (int64_t t = 0; t < g.taps; ++t) *sums++ += sum_of_lanes(lanes[t]);
     }
@@ -220,15 +251,9 @@ void add_block(const Wgrad<T>& g, const Conv2dProblem& p, const T* x, const T* y
   }
   // The window of a full block also serves a shorter last one: offsets stay the same.
   Window window = window_of(g.row, g.block_rows);
-  Pixels pixels = {images,
-                   rows,
-                   ceil_div(cols, W),
-                   (cols - 1) % W + 1,
-                   g.image_planes,
-                   window.output_step * g.line,
-                   g.y.image,
-                   g.y.row,
-                   g.y.channel};
+  Pixels pixels = {images,       rows,           ceil_div(cols, W),           (cols - 1) % W + 1,
+                   g.chain_rows, g.image_planes, window.output_step * g.line, g.y.image,
+                   g.y.row,      g.y.channel};
   T* y_slot = slot + g.block_images * g.image_planes;
   if (g.y_pitch) {
     pixels.y_filter = g.block_rows * g.y_pitch;
@@ -314,24 +339,30 @@ void run_typed(const Conv2dProblem& p, const Conv2dArrays& arrays, const Executi
   run_batches(g.batches, g.units, execution.threads,
               [&](int64_t unit, int64_t worker, int64_t batch, int64_t batch_end, int64_t kept) {
                 T* slot = g.slots + worker * g.slot_elems;
-                T* sums = slot + g.slot_elems - g.part_filters * g.taps;
+                T* sums = slot + g.slot_elems - 2 * g.part_filters * g.taps;
                 int64_t group = unit / g.parts, k_begin = unit % g.parts * g.part_filters;
                 int64_t k_end = smaller(k_begin + g.part_filters, p.k_per_group);
                 int64_t count = (k_end - k_begin) * g.taps;
                 T* total = g.partials + kept * weights + (group * p.k_per_group + k_begin) * g.taps;
-                for (int64_t i = 0; i < count; ++i) total[i] = 0;
+                clear_sums(total, count);
+                if (g.batches.count == 1) {
+                  for (int64_t block = 0; block < g.batches.runs; ++block) {
+                    add_block(g, p, x, y, group, k_begin, k_end, block, slot, total);
+                  }
+                  return;
+                }
+                T* chain = sums + g.part_filters * g.taps;
+                clear_sums(chain, count);
                 for (; batch < batch_end; ++batch) {
-                  for (int64_t i = 0; i < count; ++i) sums[i] = 0;
+                  clear_sums(sums, count);
                   int64_t last = smaller((batch + 1) * g.batches.runs_each, g.batches.runs);
                   for (int64_t block = batch * g.batches.runs_each; block < last; ++block) {
                     add_block(g, p, x, y, group, k_begin, k_end, block, slot, sums);
                   }
-                  for (int64_t i = 0; i < count; ++i) total[i] += sums[i];
+                  add_batch(g.batches, batch, sums, chain, total, 0, 1, count, count);
                 }
               });
-  for (int64_t batch = 1; batch < g.batches.kept(); ++batch) {
-    for (int64_t i = 0; i < weights; ++i) g.partials[i] += g.partials[batch * weights + i];
-  }
+  join_batches(g.batches, g.partials, weights);
   for (int64_t k = 0; k < p.k; ++k) write_weights(g, p, k, g.partials + k * g.taps, out);
 }
 

@@ -1,8 +1,8 @@
 // conv2d.wgrad.direct, many filters: vectors lie along the filters, x comes as broadcast elements.
-// A run of up to kBlockTerms pixels is summed in registers by blocks of vectors x taps; then its
-// sums are added to those of the batch, in memory. grad_y is read in place in NHWC and turned run
-// by run in NCHW; x is copied row by row for its padding. Order: pixels of a run in order, runs of
-// a batch in order, batches in order.
+// A run is up to kRunTerms pixels. Chains of up to kBlockTerms of them are summed in registers by
+// blocks of vectors x taps and added to the sums of the batch, in memory. grad_y is read in place
+// in NHWC and turned run by run in NCHW; x is copied row by row for its padding. Order: pixels of a
+// run in order, runs of a batch in order, batches in order.
 #include "ops/conv2d/cpu_direct_lines.h"
 
 namespace ck {
@@ -98,7 +98,7 @@ template <class T>
 RunKernel<T> kernel(int64_t vectors, int taps) {
   if (vectors == 1) return kernel_of<T, 1>(taps);
   if (vectors == 2) return kernel_of<T, 2>(taps);
-  if (vectors == 3) return kernel_of < T, kMostVectors<3 ? 1 : 3>(taps);
+  if (vectors == 3) return kernel_of<T, (kMostVectors < 3 ? 1 : 3)>(taps);
   return kernel_of<T, kMostVectors>(taps);
 }
 
@@ -108,6 +108,7 @@ struct Wgrad {
   Strides x, y;
   bool nchw;
   int64_t run_rows, run_cols, strips, tiles;
+  int64_t chain_rows, chain_cols;  // pieces of a run
   Batches batches;
   int64_t taps, filters;                // filters of a group, filled up to whole vectors
   int64_t channel, x_col, line, strip;  // of the copy of x: from channel to channel, and so on
@@ -128,8 +129,8 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   g.taps = p.c_per_group * p.r * p.s;
   g.filters = round_up(p.k_per_group, W);
 
-  g.run_cols = smaller(p.q, kBlockTerms);
-  g.run_rows = clamp(kBlockTerms / g.run_cols, 1, p.p);
+  g.run_cols = smaller(p.q, kRunTerms);
+  g.run_rows = clamp(kRunTerms / g.run_cols, 1, p.p);
   int64_t cols = (g.run_cols - 1) * g.col.step + (p.s - 1) * g.col.offset_step + 1;
   g.line = round_up(g.nchw ? cols : cols * p.c_per_group, W);
   // Rows of a run overlap in x: more of them cost less to copy, as long as they fit a cache.
@@ -149,9 +150,13 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   g.parts = ceil_div(g.filters, g.part_filters);
   g.units = p.groups * g.parts;
   int64_t partial = p.groups * g.taps * g.filters;
-  g.batches = batches_of(p.n * g.strips * g.tiles, g.units, partial * int64_t(sizeof(T)), threads);
+  g.chain_cols = smaller(g.run_cols, kBlockTerms);
+  g.chain_rows = kBlockTerms / g.chain_cols;
+  int64_t chains = ceil_div(g.run_rows, g.chain_rows) * ceil_div(g.run_cols, g.chain_cols);
+  g.batches = batches_of(p.n * g.strips * g.tiles, larger(kBlockTerms / chains, 1), g.units,
+                         partial * int64_t(sizeof(T)), threads);
   g.y_pixels = g.nchw ? g.run_rows * round_up(g.run_cols, W) : 0;
-  g.slot_elems = g.strip + g.y_pixels * g.part_filters + g.taps * g.part_filters;
+  g.slot_elems = g.strip + g.y_pixels * g.part_filters + 2 * g.taps * g.part_filters;
   g.slot_elems = round_up(g.slot_elems, 64 / int64_t(sizeof(T)));
   g.offset = arena.take<int64_t>(g.taps);
   g.slots = arena.take<T>(larger(threads, 1) * g.slot_elems);
@@ -227,15 +232,23 @@ void add_run(const Wgrad<T>& g, const Conv2dProblem& p, const T* x, const T* y, 
     for (int64_t t = 0, taps; t < g.taps; t += taps) {
       int64_t left = g.taps - t;
       taps = ceil_div(left, ceil_div(left, most));
-      kernel<T>(vectors, int(taps))(run, slot, grad + k, g.offset + t, readable,
-                                    sums + t * g.part_filters + k, g.part_filters);
+      RunKernel<T> add_chain = kernel<T>(vectors, int(taps));
+      for (int64_t i = 0; i < at.rows; i += g.chain_rows) {
+        for (int64_t j = 0; j < at.cols; j += g.chain_cols) {
+          Run chain = run;
+          chain.rows = smaller(g.chain_rows, at.rows - i);
+          chain.cols = smaller(g.chain_cols, at.cols - j);
+          add_chain(chain, slot + i * run.x_row + j * run.x_col,
+                    grad + i * run.y_row + j * run.y_col + k, g.offset + t, readable,
+                    sums + t * g.part_filters + k, g.part_filters);
+        }
+      }
     }
   }
 }
 
 template <class T>
 void run_typed(const Conv2dProblem& p, const Conv2dArrays& arrays, const Execution& execution) {
-  constexpr int64_t W = kLanes<T>;
   Arena arena(execution.workspace);
   Wgrad<T> g = plan<T>(p, execution.threads, arena);
   const T *x = static_cast<const T*>(arrays.x), *y = static_cast<const T*>(arrays.y);
@@ -248,13 +261,11 @@ void run_typed(const Conv2dProblem& p, const Conv2dArrays& arrays, const Executi
                 int64_t group = unit / g.parts, k_begin = unit % g.parts * g.part_filters;
                 int64_t filters = smaller(g.part_filters, g.filters - k_begin);
                 T* total = g.sums + kept * partial + group * g.taps * g.filters + k_begin;
-                for (int64_t t = 0; t < g.taps; ++t) {
-                  for (int64_t k = 0; k < filters; k += W)
-                    Vec<T>::zero().store(total + t * g.filters + k);
-                }
+                T* chain = sums + g.taps * g.part_filters;
+                for (int64_t t = 0; t < g.taps; ++t) clear_sums(total + t * g.filters, filters);
+                clear_sums(chain, g.taps * g.part_filters);
                 for (; batch < batch_end; ++batch) {
-                  for (int64_t i = 0; i < g.taps * g.part_filters; i += W)
-                    Vec<T>::zero().store(sums + i);
+                  clear_sums(sums, g.taps * g.part_filters);
                   int64_t end = smaller((batch + 1) * g.batches.runs_each, g.batches.runs);
                   for (int64_t i = batch * g.batches.runs_each; i < end; ++i) {
                     Place at = {i / g.tiles / g.strips,
@@ -267,19 +278,11 @@ void run_typed(const Conv2dProblem& p, const Conv2dArrays& arrays, const Executi
                     at.cols = smaller(at.cols, p.q - at.col);
                     add_run(g, p, x, y, at, k_begin, slot, sums);
                   }
-                  for (int64_t t = 0; t < g.taps; ++t) {
-                    for (int64_t k = 0; k < filters; k += W) {
-                      T* to = total + t * g.filters + k;
-                      (Vec<T>::load(to) + Vec<T>::load(sums + t * g.part_filters + k)).store(to);
-                    }
-                  }
+                  add_batch(g.batches, batch, sums, chain, total, g.filters, g.taps, g.part_filters,
+                            filters);
                 }
               });
-  for (int64_t batch = 1; batch < g.batches.kept(); ++batch) {
-    for (int64_t i = 0; i < partial; i += W) {
-      (Vec<T>::load(g.sums + i) + Vec<T>::load(g.sums + batch * partial + i)).store(g.sums + i);
-    }
-  }
+  join_batches(g.batches, g.sums, partial);
   T* out = static_cast<T*>(arrays.out);
   for (int64_t group = 0; group < p.groups; ++group) {
     turn_back(out + group * p.k_per_group * g.taps, g.taps, g.sums + group * g.taps * g.filters,

@@ -25,8 +25,9 @@ constexpr int64_t kTaskVectors = 16;    // of sums per task, a whole number of b
 template <class T, int kCount>
 void dot_block(const T* x, const T* w, int64_t length, T* y) {
   constexpr int64_t W = kLanes<T>;
-  Vec<T> total[kCount];
-  for (int k = 0; k < kCount; ++k) total[k] = Vec<T>::zero();
+  Vec<T> total[kCount], chain[kCount];
+  for (int k = 0; k < kCount; ++k) total[k] = chain[k] = Vec<T>::zero();
+  int64_t chained = 0;
   for (int64_t begin = 0; begin < length; begin += kBlockTerms * W) {
     int64_t end = smaller(begin + kBlockTerms * W, length), i = begin;
     Vec<T> sum[kCount];
@@ -49,7 +50,12 @@ void dot_block(const T* x, const T* w, int64_t length, T* y) {
       }
     }
 #pragma GCC unroll 8
-    for (int k = 0; k < kCount; ++k) total[k] = total[k] + sum[k];
+    for (int k = 0; k < kCount; ++k) chain[k] = chain[k] + sum[k];
+    if (++chained % kBlockTerms != 0 && end < length) continue;
+    for (int k = 0; k < kCount; ++k) {
+      total[k] = total[k] + chain[k];
+      chain[k] = Vec<T>::zero();
+    }
   }
 #pragma GCC unroll 8
   for (int k = 0; k < kCount; ++k) y[k] = sum_of_lanes(total[k]);
