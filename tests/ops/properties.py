@@ -16,6 +16,7 @@ from .table import Case, mostly_plain
 
 GUARD = 96  # bytes on either side of a guarded array
 PATTERN = 0xA5
+LONG_SUM = 128  # products; shorter sums cannot pass the bound
 LARGEST_LAYER = 400_000_000  # operations; the reference runs them in float64 twice
 
 
@@ -51,6 +52,13 @@ class Properties:
     @over(share=mostly_plain(cpu=0.25, simt=0.05, plain_simt=0.25))
     def test_matches_the_reference_on_values_of_six_decades(self, case: Case) -> None:
         case.check(case.outputs(case.data("wide")), case.expected("wide"), "wide")
+
+    @over(
+        share=mostly_plain(cpu=1.0, simt=0.35),
+        keep=lambda problem, direction: problem.gemm_k(direction) > LONG_SUM,
+    )
+    def test_matches_the_reference_on_flat_data(self, case: Case) -> None:
+        case.check(case.outputs(case.data("flat")), case.expected("flat"), "flat")
 
     @over(share=mostly_plain(cpu=1.0, simt=0.35), keep=testing.exact_on_whole)
     def test_is_exact_on_whole_numbers(self, case: Case) -> None:
