@@ -16,7 +16,9 @@ from .table import Case, mostly_plain
 
 GUARD = 96  # bytes on either side of a guarded array
 PATTERN = 0xA5
-LONG_SUM = 128  # products; shorter sums cannot pass the bound
+# Products in a sum of equal terms: shorter ones cannot pass the bound; much longer ones can on the
+# GPU and in pools, which have two levels of sums and no third (docs/numerics.md).
+FLAT_SUM = range(128, 5000)
 LARGEST_LAYER = 400_000_000  # operations; the reference runs them in float64 twice
 
 
@@ -55,7 +57,7 @@ class Properties:
 
     @over(
         share=mostly_plain(cpu=1.0, simt=0.35),
-        keep=lambda problem, direction: problem.gemm_k(direction) > LONG_SUM,
+        keep=lambda problem, direction: problem.gemm_k(direction) in FLAT_SUM,
     )
     def test_matches_the_reference_on_flat_data(self, case: Case) -> None:
         case.check(case.outputs(case.data("flat")), case.expected("flat"), "flat")

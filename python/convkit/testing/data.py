@@ -25,7 +25,8 @@ def make_data(
     """The arrays that a direction of a problem reads, dense and in the problem's layout.
 
     kind: "whole" (small whole numbers, see exact_on_whole), "normal", "one_signed" (0.5 to 1.5),
-    "wide" (six decades) or "flat" (one number: equal terms round the same way at every step). Both layouts of a problem get the same values.
+    "wide" (six decades) or "flat" (one number: equal terms round the same way at every step).
+    Both layouts of a problem get the same values.
     """
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}, known are {', '.join(KINDS)}")
