@@ -159,6 +159,8 @@ void run_whole(const Conv2dProblem&, Direction, const Conv2dArrays&, const Execu
 bool fits_channels(const Conv2dProblem&, Direction);
 int64_t channels_workspace_bytes(const Conv2dProblem&, Direction, int threads);
 void run_channels(const Conv2dProblem&, Direction, const Conv2dArrays&, const Execution&);
+int64_t channels_wgrad_workspace_bytes(const Conv2dProblem&, int threads);
+void run_channels_wgrad(const Conv2dProblem&, const Conv2dArrays&, const Execution&);
 
 // cpu_direct_depthwise.cpp: one channel in, each filter alone. Whether it takes the problem, and
 // for wgrad the sums of rows [begin, end) of one image.

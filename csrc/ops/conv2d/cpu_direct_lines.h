@@ -46,6 +46,21 @@ static CK_INLINE Pair<T> join_pairs(Vec<T> a, Vec<T> b) {
 }
 #undef CK_SHUFFLE
 
+// A row of pixels, of which a vector of channels is taken: pixel i is at[i * pitch]. A row in the
+// padding has width 0.
+template <class T>
+struct Row {
+  const T* at;
+  int64_t width, pitch;
+  uint32_t lanes;
+
+  template <bool kInside>
+  CK_INLINE Vec<T> pixel(int64_t i) const {
+    if (kInside) return Vec<T>::load(at + i * pitch);
+    return i >= 0 && i < width ? Vec<T>::load_masked(at + i * pitch, lanes) : Vec<T>::zero();
+  }
+};
+
 // Lanes of elements [at, at + kLanes) of a line of `extent` elements that lie inside it.
 template <class T>
 static CK_INLINE uint32_t lanes_inside(int64_t at, int64_t extent) {
