@@ -230,6 +230,14 @@ void throw_no_algorithm(const Request& request, const std::vector<Candidate>& ca
   const char* backend = backend_name(request.backend());
   if (candidates.empty())
     throw_value_error("%s: this build has no %s backend", request.op(), backend);
+  if (request.algo() == "auto") {
+    std::string reasons;
+    for (const Candidate& candidate : candidates) {
+      reasons += (reasons.empty() ? "" : "; ") + candidate.name + ": " + candidate.refusal;
+    }
+    throw_value_error("%s: no algorithm of backend '%s' can run this problem (%s)", request.op(),
+                      backend, reasons.c_str());
+  }
   if (asked == nullptr) {
     throw_value_error("%s: algo is '%s', which backend '%s' does not have; it has auto, %s",
                       request.op(), request.algo().c_str(), backend, all.c_str());

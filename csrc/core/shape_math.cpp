@@ -28,8 +28,8 @@ std::string to_text(const Padding& padding) {
     case Padding::Mode::kNumbers:
       break;
   }
-  return "(" + to_text(Pair{padding.top, padding.bottom}) + ", " +
-         to_text(Pair{padding.left, padding.right}) + ")";
+  return format_text("(%s, %s)", to_text(Pair{padding.top, padding.bottom}).c_str(),
+                     to_text(Pair{padding.left, padding.right}).c_str());
 }
 
 int64_t saturating_product(int64_t a, int64_t b) {

@@ -10,15 +10,22 @@
 // Block tile kM x kN, k step of 64 bytes (16 floats, 8 doubles). Warps stand kWarpsM x kWarpsN,
 // lanes 4 (m) x 8 (n); a thread's rows and columns come in groups of 16 bytes, so that each shared
 // load of a warp is 64 (A) or 128 (B) consecutive bytes: one wavefront. Thread tile 8 x 4: 3
-// wavefronts feed 32 FMAs of a warp. Shared: two stages of A[k][kM + 4] and B[k][kN + 4], and the
-// Places of all rows and of two steps of columns. The + 4 is for stores of operands contiguous
-// along k. There a group of lanes holds one 32-byte sector of a row:
-//   float scalar: 8 k x 4 rows,  bank 4k + row;           float x 4: 2 vectors x 16 rows, bank 16
-//   vector + 4j + row; double (half warps, 16 double banks) 4 k x 4 rows, 4k + row;   x 2: 2
-//   vectors x 8 rows, 8 vector + 4j + row:
-// all conflict-free. Operands contiguous along their rows are stored as they were loaded, 16 bytes
-// or a word a lane. One barrier a step: it publishes the next stage and the columns of the step
-// after, and ends the reads of this one.
+// wavefronts feed 32 FMAs of a warp.
+//
+// Shared: two stages of A[k][kM + 4] and B[k][kN + 4], and the Places of all rows and of two steps
+// of columns. The + 4 is for stores of operands contiguous along k, where a group of lanes holds
+// one 32-byte sector of a row. Banks, with j the element of a vector:
+//
+//     float, scalar   8 k x 4 rows          4 k + row
+//     float, vector   2 vectors x 16 rows   16 vector + 4 j + row
+//     double, scalar  4 k x 4 rows          4 k + row             (half warp, 16 double banks)
+//     double, vector  2 vectors x 8 rows    8 vector + 4 j + row  (half warp)
+//
+// All conflict-free. Operands contiguous along their rows are stored as they were loaded, 16 bytes
+// or a word a lane.
+//
+// One barrier a step: it publishes the next stage and the columns of the step after, and ends the
+// reads of this one.
 //
 // Order of each sum: k ascending in blocks of 64, FMA from zero in each, block sums added in order
 // to a second register set. It depends on gemm_k alone, so tile choice and neighbours never change

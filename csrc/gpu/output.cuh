@@ -56,16 +56,30 @@ static __device__ __forceinline__ void finish_pack(const Output<T>& output, Pack
 
 constexpr int kAddThreads = 256;
 
-// out = sum of the partials in order, each `size` long; with `resume` the sum starts from what out
-// holds, so that a reduction cut into several launches adds in the same order as an uncut one.
+constexpr int kPartialGroup = 64;  // partials in one running sum, as kSumBlock for terms
+
+// out = sum of the partials, each `size` long, in order and in groups of kPartialGroup; with
+// `resume` the groups are added to what out holds, so a reduction cut at whole groups adds in the
+// same order as an uncut one.
 template <class T>
 __global__ void __launch_bounds__(kAddThreads)
     add_partials(T* out, const T* partials, int64_t size, int count, bool resume) {
   const int64_t i = int64_t(blockIdx.x) * kAddThreads + threadIdx.x;
   if (i >= size) return;
-  T total = resume ? out[i] : partials[i];
-  for (int j = resume ? 0 : 1; j < count; ++j) total += partials[j * size + i];
+  T total = resume ? out[i] : T(0);
+  for (int group = 0; group < count; group += kPartialGroup) {
+    const int end = smaller(group + kPartialGroup, count);
+    T sum = partials[group * size + i];
+    for (int j = group + 1; j < end; ++j) sum += partials[j * size + i];
+    total += sum;
+  }
   out[i] = total;
+}
+
+// As many of `chunks` partials as fit at a time, in whole groups where one fits.
+static inline int64_t partials_at_once(int64_t chunks, int64_t fit) {
+  if (fit >= chunks) return chunks;
+  return fit > kPartialGroup ? fit - fit % kPartialGroup : larger(fit, int64_t(1));
 }
 
 template <class T>

@@ -273,7 +273,6 @@ def test_tiny_images_work(convkit, tmp_path, monkeypatch, size):
     assert result.status == 0, result.out + result.err
 
 
-@pytest.mark.xfail(reason="chains of 256 equal products exceed the bound of gram")
 @pytest.mark.parametrize("color", [(200, 10, 90), (128, 128, 128), (37, 99, 181)])
 def test_even_pictures_pass(tmp_path, color):
     Image.new("RGB", (400, 300), color).save(tmp_path / "even.png")

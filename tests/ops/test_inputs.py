@@ -31,7 +31,7 @@ def transposed(array):
 
 
 def sliced_from_a_larger_one(array):
-    large = np.full([2 * side + 3 for side in array.shape], np.nan).astype(array.dtype)
+    large = np.full([2 * side + 3 for side in array.shape], -7, array.dtype)
     view = large[tuple(slice(1, 2 * side + 1, 2) for side in array.shape)]
     view[...] = array
     return view

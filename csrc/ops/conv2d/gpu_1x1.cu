@@ -1,9 +1,14 @@
 // conv2d.{fprop,dgrad,wgrad}.1x1: a filter of one tap at stride 1 without padding is a plain matrix
 // product of pixels and channels; no index maps, both operands as they lie in memory. Choose it
 // whenever it accepts: it is the fastest row for 1x1 filters, bound by memory for few channels.
+//
 // Needs: r = s = 1, stride 1, no padding. Groups and both layouts are fine.
+//
 // Product, tiles, sums: gpu_pointwise.cuh. wgrad cuts its sums every 4096 pixels; workspace holds
-// one w per chunk, at most 256 MiB at a time. ptxas: REGISTERS. Not run on a GPU.
+// one w per chunk, at most 256 MiB at a time.
+//
+// ptxas, sm_80 and sm_90, no spills: float large 119-127 registers, 29.8 KB shared; small 95-105,
+// 16.0 KB; double 120-128, 20.1 KB. Not run on a GPU.
 #include "ops/conv2d/gpu_pointwise.cuh"
 
 namespace ck {

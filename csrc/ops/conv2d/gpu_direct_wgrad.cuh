@@ -9,12 +9,11 @@ namespace CK_GPU {
 namespace direct {
 
 constexpr int kWgradThreads = 256;
-constexpr int kWgradGroups =
-    32;  // groups side by side in a block, channels last and few channels a group
+constexpr int kWgradGroups = 32;   // side by side in a block: channels last, few channels a group
 constexpr int kWgradElements = 9;  // filter elements of a thread: a 3 x 3 filter
-constexpr int kWgradRuns = 8;  // first the sums of eight runs of lanes, then the sum of the eight
-constexpr int kWgradPitch =
-    kWgradThreads + kWgradThreads / kWarpSize;  // the runs start in different banks
+constexpr int kWgradRuns = 8;      // the lanes are added in runs, then the runs
+// A column more for each warp, so that the runs start in different banks.
+constexpr int kWgradPitch = kWgradThreads + kWgradThreads / kWarpSize;
 
 struct WgradArguments {
   Conv2dProblem problem;

@@ -1,8 +1,10 @@
 // Products without index maps, for conv2d.*.1x1 and the columns of conv2d.*.im2col: x is (pixels,
 // channels) in either layout, w (filters, channels), y (pixels, filters), per group. Pixels of all
 // images make one long axis, so that small images fill their tiles too.
-//   fprop y = x w^T, dgrad x = y w, wgrad w = y^T x in chunks of at most 4096 pixels, added in
-//   order.
+//
+// fprop: y = x w^T. dgrad: x = y w. wgrad: w = y^T x, in chunks of at most 4096 pixels, added in
+// order, in groups of 64.
+//
 // NCHW puts channels on gemm_m and pixels on gemm_n, NHWC the reverse; wgrad has filters on gemm_m.
 // Loads and stores take 16 bytes where each operand's contiguous axis is whole vectors and aligned.
 // Main loop, shared memory, order of sums: gpu/gemm_tile.cuh. Block tiles: 128 pixels x 64
@@ -171,7 +173,7 @@ static inline int64_t chunks_at_once(const Shape& shape, int64_t element_bytes) 
   const int64_t by_grid =
       kGridLimit / (shape.groups * ceil_div(shape.filters, 32) * ceil_div(shape.channels, 64));
   const int64_t by_bytes = kPartialBytes / (partial * element_bytes);
-  return larger(smaller(chunks_of(shape), smaller(by_bytes, by_grid)), int64_t(1));
+  return partials_at_once(chunks_of(shape), smaller(by_bytes, by_grid));
 }
 
 static inline int64_t partial_bytes(const Shape& shape, int64_t element_bytes) {

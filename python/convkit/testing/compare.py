@@ -129,9 +129,10 @@ def _spread(problem: Problem, direction: str, wide: dict[str, Any]) -> Any:
     if isinstance(problem, Im2col):
         return np.sqrt(problem.windows_per_pixel * total)
     assert isinstance(problem, Gram)
-    length = problem.h * problem.w if direction == "fprop" else 2 * problem.c
     size = problem.c * problem.h * problem.w if problem.normalize else 1
-    return np.sqrt(length * total / size)  # the squares' sum is divided by size once, not twice
+    return np.sqrt(
+        problem.gemm_k(direction) * total / size
+    )  # the squares' sum is divided by size once, not twice
 
 
 def _conv2d_spread(problem: Conv2d, direction: str, squares: dict[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from convkit.reference.pool2d import divisor
 
 from .lines import Conv2d, Gram, Im2col, Pool2d, Problem
 
-KINDS = ("whole", "normal", "one_signed", "wide")
+KINDS = ("whole", "normal", "one_signed", "wide", "flat")
 _LARGEST_WHOLE = 4
 
 
@@ -24,8 +24,9 @@ def make_data(
 ) -> dict[str, np.ndarray]:
     """The arrays that a direction of a problem reads, dense and in the problem's layout.
 
-    kind: "whole" (small whole numbers, see exact_on_whole), "normal", "one_signed" (0.5 to 1.5)
-    or "wide" (six decades). Both layouts of a problem get the same values.
+    kind: "whole" (small whole numbers, see exact_on_whole), "normal", "one_signed" (0.5 to 1.5),
+    "wide" (six decades) or "flat" (one number: equal terms round the same way at every step).
+    Both layouts of a problem get the same values.
     """
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}, known are {', '.join(KINDS)}")
@@ -99,6 +100,8 @@ def _draw(rng: np.random.Generator, shape: tuple[int, ...], kind: str, layout: s
         return rng.integers(-_LARGEST_WHOLE, _LARGEST_WHOLE + 1, shape).astype(np.float64)
     if kind == "one_signed":
         return rng.uniform(0.5, 1.5, shape)
+    if kind == "flat":
+        return np.full(shape, rng.uniform(0.5, 1.5))
     values = rng.standard_normal(shape)
     if kind == "wide":
         values *= 10.0 ** rng.uniform(-3, 3, shape)

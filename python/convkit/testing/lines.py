@@ -51,6 +51,10 @@ class Problem:
     def _layout_part(self) -> str:
         return "" if self.layout == "NCHW" else "nhwc"
 
+    def gemm_k(self, direction: str) -> int:
+        """Length of the sum that makes one element."""
+        raise NotImplementedError
+
     def with_layout(self, layout: str) -> Self:
         """The same problem on arrays of another layout."""
         return dataclasses.replace(self, layout=layout)
@@ -153,7 +157,6 @@ class Conv2d(_Windowed):
         return 2 * self.n * self.k * math.prod(self.output) * taps
 
     def gemm_k(self, direction: str) -> int:
-        """Length of the sum that makes one element."""
         if direction == "fprop":
             return self.c // self.groups * self.r * self.s
         if direction == "dgrad":
@@ -194,6 +197,9 @@ class Pool2d(_Windowed):
     kind: str
     ceil_mode: bool = False
     count_include_pad: bool = True
+
+    def gemm_k(self, direction: str) -> int:
+        return self.r * self.s if direction == "fprop" else self.windows_per_pixel
 
     def _parts(self) -> tuple[str, ...]:
         return (
@@ -259,6 +265,9 @@ class Gram(Problem):
     def _parts(self) -> tuple[str, ...]:
         return (*super()._parts(), "norm" if self.normalize else "")
 
+    def gemm_k(self, direction: str) -> int:
+        return self.h * self.w if direction == "fprop" else 2 * self.c
+
     @property
     def y_shape(self) -> tuple[int, int, int]:
         return self.n, self.c, self.c
@@ -279,6 +288,9 @@ class Im2col(_Windowed):
     """Windows as columns (fprop) and back (dgrad: col2im)."""
 
     op: ClassVar[str] = "im2col"
+
+    def gemm_k(self, direction: str) -> int:
+        return 1 if direction == "fprop" else self.windows_per_pixel
 
     def _parts(self) -> tuple[str, ...]:
         return (*super()._parts(), f"r{self.r}s{self.s}", *self._window_parts())
