@@ -18,6 +18,7 @@ constexpr auto kPollInterval = std::chrono::milliseconds(50);
 
 std::atomic<bool (*)()> interrupt_hook{nullptr};
 thread_local bool inside_loop = false;
+thread_local bool is_helper = false;  // a thread of the pool: no Python signal reaches it
 
 class Pool {
  public:
@@ -47,7 +48,7 @@ class Pool {
   }
 
   void worker() {
-    inside_loop = true;
+    inside_loop = is_helper = true;
     uint32_t seen = 0;
     for (;;) {
       generation_.wait(seen);
@@ -144,6 +145,7 @@ void set_num_threads(int threads) {
 void set_interrupt_hook(bool (*hook)()) { interrupt_hook.store(hook); }
 
 void poll_interrupt() {
+  if (is_helper) return;
   thread_local auto last = std::chrono::steady_clock::now();
   const auto now = std::chrono::steady_clock::now();
   if (now - last < kPollInterval) return;

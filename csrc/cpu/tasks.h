@@ -38,10 +38,16 @@ struct TaskQueue {
 
   static void work(void* context, int64_t worker) {
     TaskQueue* queue = static_cast<TaskQueue*>(context);
-    for (;;) {
-      const int64_t task = __atomic_fetch_add(&queue->next, 1, __ATOMIC_RELAXED);
-      if (task >= queue->count) return;
-      (*queue->body)(task, worker);
+    try {
+      for (;;) {
+        const int64_t task = __atomic_fetch_add(&queue->next, 1, __ATOMIC_RELAXED);
+        if (task >= queue->count) return;
+        poll_interrupt();
+        (*queue->body)(task, worker);
+      }
+    } catch (...) {
+      __atomic_store_n(&queue->next, queue->count, __ATOMIC_RELAXED);  // the others stop too
+      throw;
     }
   }
 };
@@ -58,7 +64,10 @@ static CK_INLINE int useful_threads(int64_t multiplies, int threads) {
 template <class Body>
 static void run_tasks(int64_t count, int threads, const Body& body) {
   if (threads <= 1 || count <= 1) {
-    for (int64_t task = 0; task < count; ++task) body(task, int64_t(0));
+    for (int64_t task = 0; task < count; ++task) {
+      poll_interrupt();
+      body(task, int64_t(0));
+    }
     return;
   }
   TaskQueue<Body> queue = {&body, count, 0};

@@ -275,9 +275,11 @@ def _results(
         raise TypeError(
             f"{op}: out is {type(out).__name__}, must be a tuple of {len(specs)} arrays"
         )
-    checked = []
+    checked: list[Buffer] = []
     for result, spec in zip(results, specs, strict=True):
-        checked.append(_check_out(op, "out", result, spec, first, inputs))
+        others = {**inputs, **{f"out[{i}]": buffer for i, buffer in enumerate(checked)}}
+        name = "out" if len(specs) == 1 else f"out[{len(checked)}]"
+        checked.append(_check_out(op, name, result, spec, first, others))
     return results, [buffer.handle for buffer in checked]
 
 

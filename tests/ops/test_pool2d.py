@@ -88,6 +88,12 @@ class TestOddPixels:
         assert np.isneginf(y).all()
         np.testing.assert_array_equal(indices[0, 1], [[0, 0, 1], [0, 0, 1], [2, 2, 3]])
 
+    def test_dilated_pixels_of_minus_infinity_still_have_an_index(self, way, dtype, layout):
+        x = np.full((1, 1, 3, 3), -np.inf, dtype)
+        y, indices = self.pool(way, x, 2, layout, stride=1, padding=1, dilation=2)
+        assert np.isneginf(y).all()
+        np.testing.assert_array_equal(indices[0, 0], [[4, 3, 4], [1, 0, 1], [4, 3, 4]])
+
     def test_a_window_that_meets_no_pixel_gives_minus_infinity(self, way, dtype, layout):
         y, indices = self.pool(way, np.ones((1, 3, 1, 1), dtype), 2, layout, padding=1, dilation=2)
         assert np.isneginf(y).all()

@@ -1,23 +1,41 @@
 // What `auto` tries first, by geometry alone: never by timing, so that a call takes the same
 // algorithm on every run. The table's order (1x1, implicit_gemm, im2col, direct) stands where no
-// rule here speaks.
+// rule here speaks. Cut-offs of the cpu: timed on one AVX-512 core (Zen 5) over the layers of
+// convkit/testing/problems.py; of the GPU: not run on one.
 #include "ops/conv2d/conv2d.h"
 
 namespace ck {
 namespace {
 
-// Where a filter sees this few channels, the product's packing costs more than it saves.
-constexpr int64_t kFewChannels = 4;
-// A weight gradient of more taps than this gives the product rows enough even for few channels.
-constexpr int64_t kManyTaps = 49;
+// The direct algorithm copies padded lines, so wide gaps between taps cost it time and memory.
+bool taps_lie_far_apart(const Conv2dProblem& p) {
+  return p.dilation_h > p.h || p.dilation_w > p.w || p.pad_top + p.pad_bottom > 4 * (p.h + p.r) ||
+         p.pad_left + p.pad_right > 4 * (p.w + p.s);
+}
+
+bool cpu_prefers_direct(const Conv2dProblem& p, Direction direction) {
+  const bool nchw = p.layout == Layout::kNCHW, pointwise = p.r == 1 && p.s == 1;
+  const bool strided = p.stride_h > 1 || p.stride_w > 1;
+  const int64_t channels = p.c_per_group;
+  switch (direction) {
+    case Direction::kFprop:
+      if (nchw) return channels <= 4 || (p.groups > 1 && channels <= 8);
+      return channels <= 64 && !pointwise;
+    case Direction::kDgrad:
+      return channels <= 8 || (pointwise && strided);
+    case Direction::kWgrad:
+      return channels <= (nchw ? 64 : 128) && (!pointwise || strided);
+  }
+  return false;
+}
 
 }  // namespace
 
-const char* preferred_conv2d(const Conv2dProblem& problem, Direction direction, Backend) {
-  const int64_t taps = problem.r * problem.s;
-  if (problem.c_per_group > kFewChannels) return nullptr;
-  if (direction == Direction::kWgrad && taps > kManyTaps && problem.groups == 1) return nullptr;
-  return "direct";
+const char* preferred_conv2d(const Conv2dProblem& problem, Direction direction, Backend backend) {
+  if (taps_lie_far_apart(problem)) return nullptr;
+  const bool direct =
+      backend == Backend::kCpu ? cpu_prefers_direct(problem, direction) : problem.c_per_group <= 4;
+  return direct ? "direct" : nullptr;
 }
 
 }  // namespace ck

@@ -197,7 +197,12 @@ static __device__ __forceinline__ ClassAxis<Index> class_axis(Index index, Index
 // Tiles and limits all products share -------------------------
 
 constexpr int64_t kChunkPixels = 4096;  // gemm_k of one wgrad block
+// Small on the host, so that small problems take several passes there.
+#if defined(__CUDACC__)
 constexpr int64_t kPartialBytes = int64_t(256) << 20;
+#else
+constexpr int64_t kPartialBytes = 1024;
+#endif
 constexpr int64_t kGridLimit = (int64_t(1) << 31) - 1;
 constexpr int64_t kSmallChannels = 32;  // as many as the small tile holds
 // Under two blocks for each multiprocessor of the largest devices the small tile spreads the work

@@ -26,7 +26,12 @@ namespace im2col {
 namespace {
 
 constexpr int kThreads = 256;
+// Small on the host, so that small problems take several passes there.
+#if defined(__CUDACC__)
 constexpr int64_t kColumnBytes = int64_t(256) << 20;
+#else
+constexpr int64_t kColumnBytes = int64_t(256) << 10;
+#endif
 constexpr int64_t kMaxImageColumns = int64_t(1) << 31;  // elements
 
 constexpr KernelNames kNames = {{{"conv2d.fprop.im2col.f32", "conv2d.fprop.im2col.f64"},

@@ -19,7 +19,12 @@ namespace gram {
 namespace {
 
 constexpr int64_t kChunkPixels = 4096;
+// Small on the host, so that small problems take several passes there.
+#if defined(__CUDACC__)
 constexpr int64_t kPartialBytes = int64_t(256) << 20;
+#else
+constexpr int64_t kPartialBytes = 128;
+#endif
 constexpr int64_t kGridLimit = (int64_t(1) << 31) - 1;
 constexpr int kMirrorTile = 32, kMirrorRows = 8;
 

@@ -87,6 +87,7 @@ edge wide                 n1c2h1w300-k3r1s5-st1-pd0
 edge tall                 n1c2h270w1-k2r5s1-st2x1-pd2x0
 edge wide_3x3             n1c1h3w517-k2r3s3-st1-pd1
 edge many_images          n37c2h3w3-k3r3s3-st1-pd1
+edge first_many_images    n20c3h8w9-k16r5s5-st1-pd0
 edge many_pixels          n131c3h1w1-k5r1s1-st1-pd0-bias-relu
 edge long_channels        n1c20000h1w1-k3r1s1-st1-pd0
 edge long_filters         n1c3h1w1-k20000r1s1-st1-pd0
@@ -119,6 +120,7 @@ layer resnet50.2a_64-64   n1c64h56w56-k64r1s1-st1-pd0
 layer resnet50.2c_64-256  n1c64h56w56-k256r1s1-st1-pd0
 layer resnet50.5c_512-2048 n1c512h7w7-k2048r1s1-st1-pd0
 layer resnet50.5a_2048-512 n1c2048h7w7-k512r1s1-st1-pd0
+layer lenet.c1_batch      n600c1h28w28-k6r5s5-st1-pd2-bias-residual
 huge pixels               n1c1h46341w46341-k1r3s3-st1-pd1
 huge images               n33554433c64h1w1-k1r1s1-st1-pd0
 """
