@@ -209,3 +209,26 @@ def test_subclasses_of_ndarray_are_read_as_arrays():
         pass
 
     np.testing.assert_array_equal(convkit.conv2d(X.view(Mine), W), convkit.conv2d(X, W))
+
+
+def test_lazily_negated_tensors_are_refused():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    negated = torch.randn(2, 3, 7, 6, dtype=torch.complex64).conj().imag
+    with pytest.raises(TypeError, match=r"x is a lazily negated tensor; pass x\.resolve_neg\(\)"):
+        convkit.conv2d(negated, torch.from_numpy(W))
+
+
+def test_torch_tensors_come_back_as_tensors():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    result = convkit.conv2d(torch.from_numpy(X), torch.from_numpy(W), padding=1)
+    np.testing.assert_array_equal(result.numpy(), convkit.conv2d(X, W, padding=1))
+
+
+@pytest.mark.parametrize("shared", [0, 8])
+def test_two_results_must_not_share_memory(shared):
+    memory = np.zeros(64)
+    x = np.ones((1, 1, 8, 8))
+    y = memory[:16].reshape(1, 1, 4, 4)
+    indices = memory[shared : shared + 16].view("i8").reshape(1, 1, 4, 4)
+    with pytest.raises(ValueError, match=r"out\[1\] shares memory with out\[0\], must not"):
+        convkit.max_pool2d(x, 2, return_indices=True, out=(y, indices))

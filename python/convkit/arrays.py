@@ -192,6 +192,9 @@ def wrap(op: str, name: str, array: Any) -> Buffer:
     library = kind.__module__.partition(".")[0]
     if library == "cupy" and hasattr(array, "data"):
         return _cupy_buffer(array)
+    if library == "torch" and hasattr(array, "is_neg") and (array.is_neg() or array.is_conj()):
+        # Such tensors are negated or conjugated only when read through torch; DLPack drops that.
+        raise TypeError(f"{op}: {name} is a lazily negated tensor; pass {name}.resolve_neg()")
     family = TORCH if library == "torch" else INTERFACE
     interface = getattr(array, "__cuda_array_interface__", None)
     if interface is not None:

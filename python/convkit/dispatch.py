@@ -140,7 +140,8 @@ def _check_out(
         raise ValueError(f"{op}: {name} must be where the inputs are")
     if not buffer.dense:
         raise ValueError(
-            f"{op}: {name} must be C-contiguous and aligned, its strides are {buffer.strides} bytes"
+            f"{op}: {name} must be C-contiguous, aligned and of native byte order; "
+            f"its strides are {buffer.strides} bytes"
         )
     if buffer.device == HOST:
         if not buffer.handle.flags.writeable:

@@ -20,7 +20,10 @@ def set_num_threads(threads: int) -> None:
     """
     if isinstance(threads, bool):
         raise TypeError(f"set_num_threads: threads is {threads}, must be an int")
-    count = operator.index(threads)
+    try:
+        count = operator.index(threads)
+    except TypeError:
+        raise TypeError(f"set_num_threads: threads is {threads!r}, must be an int") from None
     if not 1 <= count <= 256:
         raise ValueError(f"set_num_threads: threads is {count}, must be from 1 to 256")
     _native.set_num_threads(count)
