@@ -5,6 +5,7 @@
 #include "bind/call.h"
 #include "bind/plan.h"
 #include "core/parallel.h"
+#include "peaks/peaks.h"
 #include "simt/control.h"
 
 #if defined(CK_WITH_CUDA)
@@ -77,6 +78,31 @@ py::list cuda_devices() {
   for (const std::string& name : cuda::device_names()) devices.append(name);
 #endif
   return devices;
+}
+
+// (flops per second, bytes per second). Only these backends have a roofline: simt is no machine.
+py::tuple measure_peaks(const std::string& backend, const std::string& dtype, int threads) {
+  if (dtype != "float32" && dtype != "float64")
+    throw_value_error("measure_peaks: dtype is '%s', must be float32 or float64", dtype.c_str());
+  if (threads < 1) throw_value_error("measure_peaks: threads is %d, must be at least 1", threads);
+  const DType type = dtype == "float64" ? DType::kFloat64 : DType::kFloat32;
+  Peaks peaks{};
+  try {
+    const py::gil_scoped_release released;
+    if (backend == "cpu") {
+      peaks = measure_cpu_peaks(type, threads);
+#if defined(CK_WITH_CUDA)
+    } else if (backend == "cuda") {
+      peaks = cuda::measure_peaks(type);
+#endif
+    } else {
+      throw_value_error("measure_peaks: backend '%s' has no peaks to measure in this build",
+                        backend.c_str());
+    }
+  } catch (const Interrupted&) {
+    throw py::error_already_set();
+  }
+  return py::make_tuple(peaks.flops_per_s, peaks.bytes_per_s);
 }
 
 void set_simt_order(const std::string& order, uint64_t seed) {
@@ -153,6 +179,7 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
     for (const Op& op : ops()) names.append(op.name);
     return names;
   });
+  m.def("measure_peaks", &measure_peaks, py::arg("backend"), py::arg("dtype"), py::arg("threads"));
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("threads"));
   m.def("simt_set_order", &set_simt_order, py::arg("order"), py::arg("seed") = 0);

@@ -23,19 +23,23 @@ from .compare import (
     run_reference,
     same_bits,
 )
+from .cost import Cost, cost_of
 from .data import KINDS, copies_only, exact_on_whole, make_data
 from .lines import Conv2d, Gram, Im2col, Pool2d, Problem, parse
 from .problems import PROBLEMS, problems
+from .roofline import Peaks, floor_seconds, measure_peaks
 
 __all__ = [
     "KINDS",
     "PROBLEMS",
     "Comparison",
     "Conv2d",
+    "Cost",
     "Expected",
     "Gram",
     "Im2col",
     "Outcome",
+    "Peaks",
     "Pool2d",
     "Problem",
     "algorithms",
@@ -44,9 +48,12 @@ __all__ = [
     "check_case",
     "compare",
     "copies_only",
+    "cost_of",
     "exact_on_whole",
     "expected",
+    "floor_seconds",
     "make_data",
+    "measure_peaks",
     "parse",
     "problems",
     "refusal_parts",

@@ -72,10 +72,18 @@ class Problem:
         """Shape of the forward result."""
         raise NotImplementedError
 
+    def flops_in(self, direction: str) -> int:
+        """Operations of a direction, counted as convkit.testing.cost_of says."""
+        raise NotImplementedError
+
     @property
     def flops(self) -> int:
-        """Operations of one direction; all directions of an op cost the same."""
-        raise NotImplementedError
+        """Operations of the forward direction."""
+        return self.flops_in("fprop")
+
+    def results(self, direction: str) -> dict[str, tuple[int, ...]]:
+        """Shapes of what a direction writes; "indices" are of int64."""
+        return {"y": self.y_shape} if direction == "fprop" else {"grad_x": self.x_shape}
 
     def call(self, direction: str, data: dict[str, Any]) -> Call:
         """(function name, arguments, keyword arguments): the same for convkit and its reference."""
@@ -151,10 +159,12 @@ class Conv2d(_Windowed):
     def y_shape(self) -> tuple[int, int, int, int]:
         return self.in_layout(self.n, self.k, *self.output)
 
-    @property
-    def flops(self) -> int:
+    def flops_in(self, direction: str) -> int:
         taps = self.c // self.groups * self.r * self.s
         return 2 * self.n * self.k * math.prod(self.output) * taps
+
+    def results(self, direction: str) -> dict[str, tuple[int, ...]]:
+        return {"grad_w": self.w_shape} if direction == "wgrad" else super().results(direction)
 
     def gemm_k(self, direction: str) -> int:
         if direction == "fprop":
@@ -226,9 +236,15 @@ class Pool2d(_Windowed):
     def y_shape(self) -> tuple[int, int, int, int]:
         return self.in_layout(self.n, self.c, *self.output)
 
-    @property
-    def flops(self) -> int:
-        return self.n * self.c * math.prod(self.output) * self.r * self.s
+    def flops_in(self, direction: str) -> int:
+        outputs = self.n * self.c * math.prod(self.output)
+        one_term = self.kind == "max" and direction == "dgrad"  # the maximum's pixel alone
+        return outputs if one_term else outputs * self.r * self.s
+
+    def results(self, direction: str) -> dict[str, tuple[int, ...]]:
+        shapes = super().results(direction)
+        with_indices = self.kind == "max" and direction == "fprop"
+        return shapes | {"indices": self.y_shape} if with_indices else shapes
 
     def call(self, direction: str, data: dict[str, Any]) -> Call:
         options: dict[str, Any] = {
@@ -272,9 +288,11 @@ class Gram(Problem):
     def y_shape(self) -> tuple[int, int, int]:
         return self.n, self.c, self.c
 
-    @property
-    def flops(self) -> int:
-        return 2 * self.n * self.c**2 * self.h * self.w
+    def flops_in(self, direction: str) -> int:
+        pixels = self.n * self.h * self.w
+        if direction == "fprop":
+            return self.c * (self.c + 1) * pixels  # each pair of channels once
+        return 2 * self.c**2 * pixels
 
     def call(self, direction: str, data: dict[str, Any]) -> Call:
         options = {"layout": self.layout}
@@ -300,9 +318,8 @@ class Im2col(_Windowed):
         rows, places = self.c * self.r * self.s, math.prod(self.output)
         return (self.n, rows, places) if self.layout == "NCHW" else (self.n, places, rows)
 
-    @property
-    def flops(self) -> int:
-        return math.prod(self.y_shape)
+    def flops_in(self, direction: str) -> int:
+        return 0 if direction == "fprop" else math.prod(self.y_shape)
 
     def call(self, direction: str, data: dict[str, Any]) -> Call:
         options = {

@@ -1,0 +1,66 @@
+"""What a problem costs whoever solves it: operations, and bytes that must move."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .data import array_shapes
+from .lines import Problem
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The least that one call does; see cost_of for what is counted."""
+
+    flops: int
+    bytes_read: int
+    bytes_written: int
+
+    @property
+    def bytes(self) -> int:
+        return self.bytes_read + self.bytes_written
+
+    @property
+    def intensity(self) -> float:
+        """FLOPs per byte; 0 where nothing moves."""
+        return self.flops / self.bytes if self.bytes else 0.0
+
+
+def cost_of(problem: Problem, direction: str, dtype: str = "float32") -> Cost:
+    """Operations and compulsory traffic of one direction of a problem.
+
+    FLOPs are those of the definition, as the field counts them: a multiply-add is two, taps that
+    fall in padding count like the others (conv2d: 2*N*K*P*Q*(C/groups)*R*S in every direction),
+    an epilogue counts nothing. A maximum or an addition of a pool is one. A Gram matrix is
+    symmetric, so its forward direction counts each pair of channels once. im2col moves data: none.
+    An algorithm may do fewer (Winograd) or more (a padded tile).
+
+    Bytes are each array once, as if the caches were endless and empty at first: whole arrays, also
+    where a stride over a 1x1 filter skips pixels. Max pooling writes its indices (int64), and its
+    gradient reads them.
+
+    >>> from convkit.testing import parse
+    >>> cost_of(parse("conv2d", "n1c3h227w227-k96r11s11-st4-pd0"), "fprop").flops
+    210830400
+    """
+    if direction not in problem.directions:
+        known = ", ".join(problem.directions)
+        raise ValueError(f"direction is {direction!r}, {problem.op} has {known}")
+    arrays = array_shapes(problem, direction)
+    return Cost(
+        problem.flops_in(direction),
+        sum(_bytes(shape, _dtype_of(name, dtype)) for name, shape in arrays.items()),
+        sum(
+            _bytes(shape, _dtype_of(name, dtype))
+            for name, shape in problem.results(direction).items()
+        ),
+    )
+
+
+def _dtype_of(name: str, dtype: str) -> str:
+    return "int64" if name == "indices" else dtype
+
+
+def _bytes(shape: tuple[int, ...], dtype: str) -> int:
+    return math.prod(shape) * np.dtype(dtype).itemsize
