@@ -61,6 +61,8 @@ def make_app() -> typer.Typer:
 
     for name, module in programs().items():
         app.command(name)(_guarded(module.command))
+        for word, command in getattr(module, "more_commands", {}).items():
+            app.command(f"{name} {word}", hidden=True)(_guarded(command))
     return app
 
 
@@ -101,7 +103,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str] | None) -> int:
     usage_error: Any = typer.BadParameter.__mro__[2]  # ClickException, wherever Typer keeps it
     try:
-        status = make_app()(arguments, prog_name="convkit", standalone_mode=False) or 0
+        app, words = make_app(), _joined(sys.argv[1:] if arguments is None else arguments)
+        status = app(words, prog_name="convkit", standalone_mode=False) or 0
         return _complain("interrupted", status) if status == INTERRUPTED else status
     except InputError as error:
         return _complain(str(error), BAD_INPUT)
@@ -109,6 +112,14 @@ def _run(arguments: list[str] | None) -> int:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "convkit"
         return _complain(f"{error.format_message()} (see {path} --help)", BAD_INPUT)
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """The arguments with `bench compare` as one word, the name of that command."""
+    module = programs().get(arguments[0]) if len(arguments) > 1 else None
+    if module is None or arguments[1] not in getattr(module, "more_commands", {}):
+        return arguments
+    return [f"{arguments[0]} {arguments[1]}", *arguments[2:]]
 
 
 def _complain(text: str, status: int) -> int:

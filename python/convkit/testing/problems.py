@@ -1,11 +1,13 @@
 """The problem table: every test, validation and benchmark walks these rows.
 
 A row is: tags, name, line (convkit.testing.lines). Tags: core (the usual geometries, small),
-edge (odd ones, small), layer (of real networks), huge (past 2**31 elements). Core and edge rows
+edge (odd ones, small), layer (of real networks), network (more of them, which only benchmarks walk:
+convkit.testing.networks), huge (past 2**31 elements). Core and edge rows
 also run in the thread-by-thread simulator, so they stay near a million operations. The long ones
 show sums that are not made in blocks.
 """
 
+from . import networks
 from .lines import Problem, parse
 
 _CONV2D = """
@@ -231,13 +233,13 @@ huge pixels               n1c1h15448w15448-r3s3-st1-pd1
 
 
 def _read(op: str, text: str) -> tuple[Problem, ...]:
-    rows = (line.split() for line in text.strip().splitlines())
+    rows = (line.split() for line in text.splitlines() if line)
     return tuple(parse(op, line, name=name, tags=frozenset([tag])) for tag, name, line in rows)
 
 
 PROBLEMS: dict[str, tuple[Problem, ...]] = {
-    "conv2d": _read("conv2d", _CONV2D),
-    "pool2d": _read("pool2d", _POOL2D),
+    "conv2d": _read("conv2d", _CONV2D + networks.CONV2D),
+    "pool2d": _read("pool2d", _POOL2D + networks.POOL2D),
     "gram": _read("gram", _GRAM),
     "im2col": _read("im2col", _IM2COL),
 }

@@ -1,0 +1,147 @@
+"""The ops by NumPy, or by CuPy with the same words: products by BLAS, windows tap by tap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from convkit.testing.lines import Conv2d, Gram, Im2col, Pool2d, Problem
+
+
+def make(problem: Problem, direction: str, data: dict[str, Any], space: Any) -> Any:
+    """A call with no argument that does the work in `space` (numpy or cupy); None for no way."""
+    call: Callable[..., Any] | None = None
+    if isinstance(problem, Conv2d):
+        if problem.groups == 1 or problem.groups == problem.c == problem.k:
+            call = {"fprop": _conv, "dgrad": _conv_dgrad, "wgrad": _conv_wgrad}[direction]
+    elif isinstance(problem, Pool2d):
+        if problem.kind == "max" or (problem.count_include_pad and not problem.ceil_mode):
+            call = _pool if direction == "fprop" else _pool_grad
+    elif isinstance(problem, Gram):
+        call = gram
+    elif isinstance(problem, Im2col):
+        call = _im2col
+    if call is None:
+        return None
+    arrays = {key: space.asarray(array) for key, array in data.items()}
+    return lambda: call(space, problem, direction, arrays)
+
+
+def _columns(space: Any, x: Any, problem: Any) -> Any:
+    """(N, C*R*S, P*Q): the windows, as a strided view first, then copied."""
+    windows = problem.windows
+    padded = space.zeros(x.shape[:2] + windows.padded_sides, x.dtype)
+    windows.crop(padded)[...] = x
+    dh, dw = problem.dilation
+    size = (dh * (problem.r - 1) + 1, dw * (problem.s - 1) + 1)
+    view = space.lib.stride_tricks.sliding_window_view(padded, size, axis=(2, 3))
+    (p, q), (sh, sw) = problem.output, problem.stride
+    view = view[:, :, : (p - 1) * sh + 1 : sh, : (q - 1) * sw + 1 : sw, ::dh, ::dw]
+    return view.transpose(0, 1, 4, 5, 2, 3).reshape(problem.n, -1, p * q)
+
+
+def _seen(space: Any, x: Any, problem: Any, value: float = 0.0) -> Iterator[tuple[int, int, Any]]:
+    """(r, s, what that tap of every window sees)."""
+    windows = problem.windows
+    padded = space.full(x.shape[:2] + windows.padded_sides, value, x.dtype)
+    windows.crop(padded)[...] = x
+    for r, s in windows.taps():
+        yield r, s, windows.seen(padded, r, s)
+
+
+def _conv(space: Any, problem: Any, _: str, data: dict[str, Any]) -> Any:
+    x, w = data["x"], data["w"]
+    if problem.groups > 1:
+        y = space.zeros(problem.y_shape, x.dtype)
+        for r, s, seen in _seen(space, x, problem):
+            y += w[:, 0, r, s, None, None] * seen
+    else:
+        pixels = problem.r == problem.s == 1 and problem.stride == (1, 1)
+        columns = x.reshape(problem.n, problem.c, -1) if pixels else _columns(space, x, problem)
+        y = (w.reshape(problem.k, -1) @ columns).reshape(problem.y_shape)
+    if "bias" in data:
+        y += data["bias"][:, None, None]
+    if "residual" in data:
+        y += data["residual"]
+    if problem.activation == "relu":
+        return space.maximum(y, 0, out=y)
+    if problem.activation == "tanh":
+        return space.tanh(y, out=y)
+    return 1 / (1 + space.exp(-y)) if problem.activation == "sigmoid" else y
+
+
+def _scatter(space: Any, problem: Any, tap: Callable[[int, int], Any], dtype: Any) -> Any:
+    """Adds tap(r, s) to the pixels that tap reads: the way back from windows to an image."""
+    windows = problem.windows
+    image = space.zeros((problem.n, problem.c, *windows.padded_sides), dtype)
+    for r, s in windows.taps():
+        seen = windows.seen(image, r, s)
+        seen += tap(r, s)
+    return windows.crop(image)
+
+
+def _conv_dgrad(space: Any, problem: Any, _: str, data: dict[str, Any]) -> Any:
+    grad, w = data["grad_y"], data["w"]
+    if problem.groups > 1:
+        return _scatter(space, problem, lambda r, s: w[:, 0, r, s, None, None] * grad, grad.dtype)
+    flat = grad.reshape(problem.n, problem.k, -1)
+    shape = (problem.n, problem.c, *problem.output)
+    return _scatter(
+        space, problem, lambda r, s: (w[:, :, r, s].T @ flat).reshape(shape), grad.dtype
+    )
+
+
+def _conv_wgrad(space: Any, problem: Any, _: str, data: dict[str, Any]) -> Any:
+    grad = data["grad_y"]
+    if problem.groups > 1:
+        taps = [
+            space.einsum("ncpq,ncpq->c", seen, grad)
+            for _, _, seen in _seen(space, data["x"], problem)
+        ]
+        return space.stack(taps, axis=-1).reshape(problem.w_shape)
+    columns = _columns(space, data["x"], problem)
+    products = grad.reshape(problem.n, problem.k, -1) @ columns.swapaxes(1, 2)
+    return products.sum(axis=0).reshape(problem.w_shape)
+
+
+def _pool(space: Any, problem: Any, _: str, data: dict[str, Any]) -> Any:
+    largest = problem.kind == "max"
+    start = -np.inf if largest else 0.0
+    y = space.full(problem.y_shape, start, data["x"].dtype)
+    for _r, _s, seen in _seen(space, data["x"], problem, start):
+        if largest:
+            space.maximum(y, seen, out=y)
+        else:
+            y += seen
+    return y if largest else y / (problem.r * problem.s)
+
+
+def _pool_grad(space: Any, problem: Any, _: str, data: dict[str, Any]) -> Any:
+    grad = data["grad_y"]
+    if problem.kind == "avg":
+        share = grad / (problem.r * problem.s)
+        return _scatter(space, problem, lambda r, s: share, grad.dtype)
+    image = space.zeros((problem.n * problem.c, problem.h * problem.w), grad.dtype)
+    plane = space.arange(problem.n * problem.c)[:, None]
+    places = (plane, data["indices"].reshape(len(image), -1))
+    space.add.at(image, places, grad.reshape(len(image), -1))
+    return image.reshape(problem.x_shape)
+
+
+def gram(space: Any, problem: Any, direction: str, data: dict[str, Any]) -> Any:
+    features = data["x"].reshape(problem.n, problem.c, -1)
+    size = problem.c * problem.h * problem.w if problem.normalize else 1
+    if direction == "fprop":
+        return features @ features.swapaxes(1, 2) / size
+    grad = data["grad_y"]
+    return ((grad + grad.swapaxes(1, 2)) / size @ features).reshape(problem.x_shape)
+
+
+def _im2col(space: Any, problem: Any, direction: str, data: dict[str, Any]) -> Any:
+    if direction == "fprop":
+        return _columns(space, data["x"], problem)
+    shape = (problem.n, problem.c, problem.r, problem.s, *problem.output)
+    cells = data["grad_y"].reshape(shape)
+    return _scatter(space, problem, lambda r, s: cells[:, :, r, s], cells.dtype)

@@ -1,0 +1,138 @@
+"""The ops by torch, in either memory format. No tensor asks for a gradient, so no tape is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from convkit.testing.lines import Conv2d, Gram, Im2col, Pool2d, Problem
+
+from .arrays import gram
+
+Call = Callable[[], Any]
+_NCHW_FROM_NHWC = (0, 3, 1, 2)
+_NHWC_FROM_NCHW = (0, 2, 3, 1)
+
+
+def make(
+    problem: Problem, direction: str, data: dict[str, Any], device: str, channels_last: bool
+) -> tuple[Call, Call] | None:
+    """(call, output of a result as NumPy in the problem's layout); None where torch has no way.
+
+    Arrays of an NHWC problem are channels_last as they stand; others are made so beforehand.
+    """
+    import torch
+
+    nhwc = problem.layout == "NHWC"
+    if not isinstance(problem, (Conv2d, Pool2d)) and (nhwc or channels_last):
+        return None
+    if nhwc and channels_last:
+        return None  # that is what plain torch does with these arrays
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            return None
+        torch.backends.cudnn.allow_tf32 = False  # float32 means float32
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.benchmark = True  # its fastest algorithm, not its first guess
+    tensors = {}
+    for name, array in data.items():
+        tensor = torch.from_numpy(np.ascontiguousarray(array)).to(device)
+        if tensor.ndim == 4 and nhwc:
+            tensor = tensor.permute(_NCHW_FROM_NHWC)
+        elif tensor.ndim == 4 and channels_last:
+            tensor = tensor.contiguous(memory_format=torch.channels_last)
+        tensors[name] = tensor
+    call = _call(torch, problem, direction, tensors)
+    if call is None:
+        return None
+
+    def output(result: Any) -> Any:
+        first = result[0] if isinstance(result, tuple) else result
+        array = first.cpu().numpy()
+        return array.transpose(_NHWC_FROM_NCHW) if nhwc and array.ndim == 4 else array
+
+    return call, output
+
+
+def _call(torch: Any, problem: Problem, direction: str, data: dict[str, Any]) -> Call | None:
+    if isinstance(problem, Gram):
+        return lambda: gram(torch, problem, direction, data)
+    if not isinstance(problem, (Conv2d, Pool2d, Im2col)):
+        return None
+    if any(low != high for low, high in problem.windows.pads):
+        return None  # torch pads both sides alike
+    pads = tuple(low for low, _ in problem.windows.pads)
+    if isinstance(problem, Conv2d):
+        return _conv2d(torch, problem, direction, data, pads)
+    if isinstance(problem, Im2col):
+        size = (problem.r, problem.s)
+        rest = (problem.dilation, pads, problem.stride)
+        functional = torch.nn.functional
+        if direction == "fprop":
+            return lambda: functional.unfold(data["x"], size, *rest)
+        return lambda: functional.fold(data["grad_y"], (problem.h, problem.w), size, *rest)
+    return _pool2d(torch, problem, direction, data, pads)
+
+
+def _conv2d(
+    torch: Any, problem: Conv2d, direction: str, data: dict[str, Any], pads: tuple[int, ...]
+) -> Call | None:
+    if problem.flip:
+        return None
+    sizes = (problem.stride, pads, problem.dilation)
+    if direction == "fprop":
+        x, w, bias, residual = (data.get(name) for name in ("x", "w", "bias", "residual"))
+        act = getattr(torch, f"{problem.activation}_") if problem.activation else None
+
+        def forward() -> Any:
+            y = torch.conv2d(x, w, bias, *sizes, problem.groups)
+            if residual is not None:
+                y += residual
+            return y if act is None else act(y)
+
+        return forward
+    x, w, grad = (data.get(name) for name in ("x", "w", "grad_y"))
+    # The one that is not read gives its shape and memory format.
+    format_of = torch.channels_last if _is_channels_last(torch, grad) else torch.contiguous_format
+    if direction == "dgrad":
+        shape = (problem.n, problem.c, problem.h, problem.w)
+        x = torch.empty(shape, dtype=grad.dtype, device=grad.device, memory_format=format_of)
+    else:
+        shape = (problem.k, problem.c // problem.groups, problem.r, problem.s)
+        w = torch.empty(shape, dtype=grad.dtype, device=grad.device, memory_format=format_of)
+    backward = torch.ops.aten.convolution_backward
+    wanted = (direction == "dgrad", direction == "wgrad", False)
+    rest = (None, *sizes, False, (0, 0), problem.groups, wanted)
+    place = 0 if direction == "dgrad" else 1
+    return lambda: backward(grad, x, w, *rest)[place]
+
+
+def _is_channels_last(torch: Any, tensor: Any) -> bool:
+    return not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def _pool2d(
+    torch: Any, problem: Pool2d, direction: str, data: dict[str, Any], pads: tuple[int, ...]
+) -> Call:
+    functional, aten = torch.nn.functional, torch.ops.aten
+    rest = ((problem.r, problem.s), problem.stride, pads)
+    if direction == "fprop":
+        x = data["x"]
+        if problem.kind == "max":
+            pool = functional.max_pool2d
+            options = (problem.dilation, problem.ceil_mode)
+            return lambda: pool(x, *rest, *options, return_indices=True)
+        counts = (problem.ceil_mode, problem.count_include_pad)
+        return lambda: functional.avg_pool2d(x, *rest, *counts)
+    grad = data["grad_y"]
+    shape = (problem.n, problem.c, problem.h, problem.w)
+    format_of = torch.channels_last if _is_channels_last(torch, grad) else torch.contiguous_format
+    x = torch.zeros(shape, dtype=grad.dtype, device=grad.device).contiguous(memory_format=format_of)
+    if problem.kind == "max":
+        back = aten.max_pool2d_with_indices_backward
+        tail = (problem.dilation, problem.ceil_mode, data["indices"])
+        return lambda: back(grad, x, *rest, *tail)
+    counts = (problem.ceil_mode, problem.count_include_pad)
+    return lambda: aten.avg_pool2d_backward(grad, x, *rest, *counts, None)
