@@ -12,7 +12,7 @@ def test_no_argument_prints_help(convkit):
     result = convkit()
     assert result.status == 0
     assert "Usage: convkit" in result.out
-    for name in ("edges", "info", "tour"):
+    for name in ("bench", "edges", "info", "tour"):
         assert name in result.out
 
 
@@ -22,13 +22,13 @@ def test_version(convkit):
 
 def test_every_module_with_a_command_is_a_program():
     programs = cli.programs()
-    assert {"edges", "info", "tour"} <= programs.keys()
+    assert {"bench", "edges", "info", "tour"} <= programs.keys()
     for module in programs.values():
         assert callable(module.run)
         assert module.command.__doc__
 
 
-@pytest.mark.parametrize("name", ["edges", "info", "tour"])
+@pytest.mark.parametrize("name", ["bench", "edges", "info", "tour"])
 def test_help_has_an_example_and_json(convkit, name):
     result = convkit(name, "--help")
     assert result.status == 0
@@ -43,6 +43,7 @@ def test_help_has_an_example_and_json(convkit, name):
         (["--bogus"], "--bogus"),
         (["info", "extra"], "extra"),
         (["tour", "--quick=3"], "--quick"),
+        (["bench", "--seconds", "long"], "--seconds"),
         (["edges", "--stride", "x"], "--stride"),
         (["edges", "--map", "rainbow"], "--map"),
         (["edges", "a.png", "-o"], "-o"),
@@ -73,7 +74,7 @@ def test_heavy_libraries_stay_out_until_needed(convkit_process):
         "from convkit.cli import main\n"
         "with contextlib.suppress(SystemExit):\n"
         "    main(['--version'])\n"
-        "heavy = {'matplotlib', 'scipy', 'torch', 'cupy', 'PIL'} & set(sys.modules)\n"
+        "heavy = {'matplotlib', 'scipy', 'torch', 'onnx', 'cupy', 'PIL'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
     )
     result = convkit_process(code=code)

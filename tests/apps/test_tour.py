@@ -9,10 +9,11 @@ from PIL import Image
 
 import convkit as library
 from convkit import _native
-from convkit.apps import peers, photographs, stages, tour
+from convkit.apps import photographs, stages, tour
 from convkit.apps.checks import check_simt, check_task
 from convkit.apps.images import read_image, to_planes
 from convkit.testing import expected
+from convkit.testing.peers import peers
 
 pytest_plugins = ["tests.apps.command"]
 
@@ -298,13 +299,13 @@ def test_peers_compute_the_same(photo):
     for stage in stages.photograph_stages(color, gray):
         for task in stage.tasks:
             wanted = expected(task.problem, task.direction, task.data)[0].exact
-            for name, call in peers.peers(task, "cpu", 1).items():
-                result = call()
-                result = np.asarray(result[0] if isinstance(result, tuple) else result)
+            found = peers(task.problem, task.direction, task.data, backend="cpu", threads=1)
+            for peer in found:
+                result = peer.output(peer.call())
                 np.testing.assert_allclose(
-                    result, wanted, rtol=1e-4, atol=1e-4, err_msg=f"{name} {task}"
+                    result, wanted, rtol=1e-4, atol=1e-4, err_msg=f"{peer.name} {task}"
                 )
-                seen.add((name, task.function))
+                seen.add((peer.name, task.function))
     assert {function for name, function in seen if name == "NumPy"} == set(FUNCTIONS)
     assert {function for name, function in seen if name == "SciPy"} == {
         "conv2d",
@@ -320,21 +321,3 @@ def test_every_stage_has_rows_for_each_able_algorithm(photo):
     rows, calls = check_task(stage.tasks[0], "cpu")
     assert set(calls) == {row.algorithm for row in rows}
     assert set(calls) <= {row["name"] for row in _native.algorithms("conv2d")}
-
-
-def test_interleave_times_every_call():
-    counts = {"fast": 0, "slow": 0}
-
-    def call(name):
-        counts[name] += 1
-
-    times = peers.interleave({name: lambda name=name: call(name) for name in counts}, 0.01, 5)
-    assert set(times) == {"fast", "slow"}
-    assert counts["fast"] == counts["slow"] >= 3
-
-
-def test_a_library_that_fails_is_left_out():
-    def broken():
-        raise RuntimeError
-
-    assert set(peers.interleave({"broken": broken, "fine": list}, 0.01, 3)) == {"fine"}

@@ -15,8 +15,9 @@ import typer
 from convkit.apps.terminal import InputError, console, finite, print_json
 
 if TYPE_CHECKING:
+    from convkit.apps.benchmark.contestants import Settings
     from convkit.apps.benchmark.record import Run
-    from convkit.apps.benchmark.rows import Row, Settings
+    from convkit.apps.benchmark.rows import Row
     from convkit.testing import Problem
 
 SECONDS, SECONDS_QUICK = 1.0, 0.1
@@ -215,7 +216,7 @@ def _settings(
     quick: bool,
 ) -> Settings:
     from convkit import _native
-    from convkit.apps.benchmark.rows import Settings, load_stranger
+    from convkit.apps.benchmark.contestants import Settings, load_stranger
     from convkit.apps.info import why_no_cuda
     from convkit.testing import peers
 
@@ -255,7 +256,7 @@ def _printer(
     settings: Settings, threads: list[int]
 ) -> tuple[Callable[[Row], None], Callable[[Run], None]]:
     """What to do with each row and with the whole run."""
-    from convkit.apps.benchmark.rows import OURS
+    from convkit.apps.benchmark.contestants import OURS
     from convkit.apps.benchmark.table import Table, show_end
     from convkit.testing.peers import KNOWN
 
@@ -283,7 +284,7 @@ def compare(
     """Compare two runs row by row: FASTER, SLOWER, SAME or UNSURE.
 
     Rows with a common peer are compared by their ratios to it, which hold on a busy machine; others
-    by their times. Speed is B over A with its 95 % interval.
+    by their times. Speed is B over A with its 99 % interval.
 
     Example: convkit bench compare before.json after.json --fail-over 5%
     """

@@ -115,7 +115,7 @@ def _measure(tour: Tour, stage: Stage, start: float, quick: bool) -> None:
     """Checks and times one step of the story."""
     from convkit.apps.checks import check_task, waiter
     from convkit.testing.peers import fair_blas, peers
-    from convkit.testing.timing import race
+    from convkit.testing.timing import Way, race
 
     threads = tour.info.threads
     for task in stage.tasks:
@@ -131,13 +131,14 @@ def _measure(tour: Tour, stage: Stage, start: float, quick: bool) -> None:
         spent = time.perf_counter() - start
         seconds = SECONDS_QUICK if quick else SECONDS_PER_TASK * max(0.1, 1 - spent / TIMING_LIMIT)
         names = {f"algorithm {name}": call for name, call in calls.items()}
-        with fair_blas(others, threads):
+        numpy = next((peer.call for peer in others if peer.name == "NumPy"), None)
+        with fair_blas(numpy, threads):
             found = race(
                 names | {peer.name: peer.call for peer in others},
                 seconds=seconds,
                 least=3,
                 most=15,
-                wait=waiter(tour.backend),
+                way=Way(waiter(tour.backend)),
             )
         times = {name: found.median(name) * 1e6 for name in found.samples}
         others_us = {peer.name: times[peer.name] for peer in others if peer.name in times}

@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,9 @@ FEWEST = 6  # values from which a bootstrap says more than the smallest and the 
 SHORTEST_SAMPLE = 5e-4  # seconds; shorter calls are repeated, so that the clock does not matter
 MOST_REPEATS = 5000
 CACHES_TURN_OVER = 0.02  # seconds; a longer call finds little of what the one before left
+TRIES = 4  # times that a disturbed sample is taken
 SLOW_ROUNDS = 3  # rounds of a call that takes more than its share of the time
-DRIFT, STOLEN, OTHERS = 0.03, 0.01, 0.2  # what gets a mark: see Noise
+DRIFT, STOLEN, OTHERS, PREEMPTED = 0.03, 0.01, 0.2, 0.2  # what gets a mark: see Noise
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,10 @@ def median_interval(values: Sequence[float], seed: int = 0) -> Interval:
     return Interval(middle, float(low), float(high))
 
 
-def change_interval(before: Sequence[float], after: Sequence[float]) -> Interval:
-    """median(after) / median(before) with its 95 % interval, the two being of different runs."""
+def change_interval(
+    before: Sequence[float], after: Sequence[float], confidence: float = 0.95
+) -> Interval:
+    """median(after) / median(before) with its interval, the two being of different runs."""
     medians = []
     for seed, values in enumerate((before, after)):
         found = np.asarray(values, dtype=np.float64)
@@ -66,7 +70,8 @@ def change_interval(before: Sequence[float], after: Sequence[float]) -> Interval
             medians.append(rng.choice(found, RESAMPLES))
         else:
             medians.append(_medians(found, seed))
-    low, high = np.quantile(medians[1] / medians[0], (0.025, 0.975))
+    rest = (1 - confidence) / 2
+    low, high = np.quantile(medians[1] / medians[0], (rest, 1 - rest))
     middle = float(np.median(after) / np.median(before))
     return Interval(middle, min(middle, float(low)), max(middle, float(high)))
 
@@ -94,6 +99,7 @@ class Race:
     samples: dict[str, Samples]
     failed: dict[str, str] = field(default_factory=dict)  # calls that raised, and what
     reference: tuple[float, ...] = ()  # seconds of the fixed loop, one per round
+    preempted: float = 0.0  # part of the samples during which the system took a core away
 
     def times(self, name: str) -> list[float]:
         return [one for one in self.samples[name] if one is not None]
@@ -105,6 +111,21 @@ class Race:
         return median_interval(ratios(self.samples[ours], self.samples[theirs]))
 
 
+@dataclass(frozen=True)
+class Way:
+    """How samples are taken.
+
+    wait: returns when the device has done all that was started.
+    evict: empties the caches before each call, which is then timed alone. Without it each sample
+        follows an untimed call of its own: its arrays are as warm as they stay.
+    pools: calls have threads of their own; those of one must sleep before the next is timed.
+    """
+
+    wait: Call | None = None
+    evict: Call | None = None
+    pools: bool = False
+
+
 def race(
     calls: dict[str, Call],
     *,
@@ -112,69 +133,98 @@ def race(
     precision: float = 0.01,
     least: int = 7,
     most: int = 400,
-    wait: Call | None = None,
-    evict: Call | None = None,
-    pools: bool = False,
+    way: Way = Way(),
+    place: Callable[[], dict[str, Call]] | None = None,
 ) -> Race:
     """Times the calls in interleaved rounds.
 
     It ends when the interval of each ratio to the first call is narrower than +-precision, or when
-    `seconds` are over and `least` rounds are done. A call slower than its share of the seconds
-    sits out all but the first rounds; one that raises is left out.
+    `seconds` are over and `least` rounds are done. A call slower than its share of the
+    seconds and five times the fastest sits out all but the first rounds; one that raises is left
+    out.
 
     Args:
-        wait: returns when the device has done all that was started.
-        evict: empties the caches; called before each timed call, which is then timed alone.
-            Without it each sample follows an untimed call of its own: arrays as warm as they stay.
-        pools: whether calls have threads of their own: waits until those of the last one sleep.
+        place: the same calls on arrays at new places. Where arrays lie decides on cache conflicts,
+            by 10 % and more; asked before each round, as long as that takes no longer than the
+            rounds do, it makes the interval hold for the next process too.
     """
-    waited = wait or (lambda: None)
-    failed: dict[str, str] = {}
-    repeats: dict[str, int] = {}
+    once, failed = _first_calls(calls, way)
+    shortest = min(once.values(), default=0.0)
+    limit = max(seconds / (4 * len(calls)), 5 * shortest) if calls else 0.0
+    samples: dict[str, Samples] = {name: [] for name in once}
+    reference: list[float] = []
+    order, draw = list(once), random.Random(0)
+    taken = preempted = 0
+    spent = 0.0  # on places
+    start = time.perf_counter()
+    for done in range(most if once else 0):
+        if place is not None and spent <= (time.perf_counter() - start) / 2:
+            spent -= time.perf_counter()
+            calls = place()
+            spent += time.perf_counter()
+        draw.shuffle(order)
+        for name in order:
+            if once[name] > limit and done >= SLOW_ROUNDS:
+                samples[name].append(None)
+                continue
+            sample, undisturbed = _sample(calls[name], once[name], way)
+            samples[name].append(sample)
+            taken, preempted = taken + 1, preempted + (not undisturbed)
+        reference.append(clock(reference_loop))
+        over = time.perf_counter() - start > seconds
+        if done + 1 >= least and (over or (done % 4 == 3 and _narrow(samples, precision))):
+            break
+    return Race(samples, failed, tuple(reference), preempted / max(taken, 1))
+
+
+def _first_calls(calls: dict[str, Call], way: Way) -> tuple[dict[str, float], dict[str, str]]:
+    """(seconds of one call, what went wrong), each by name."""
     once: dict[str, float] = {}
+    failed: dict[str, str] = {}
     for name, call in calls.items():
         try:
             call()  # pays for threads that start and pages that are new
-            once[name] = clock(call, waited)
+            once[name] = max(clock(call, way.wait), 1e-9)
         except Exception as error:
             failed[name] = f"{type(error).__name__}: {error}"
-            continue
-        wanted = 1 if evict else math.ceil(SHORTEST_SAMPLE / max(once[name], 1e-9))
-        repeats[name] = min(MOST_REPEATS, wanted)
-    limit = max(seconds / (4 * len(calls)), 5 * min(once.values(), default=0.0))
-    slow = {name for name, took in once.items() if took > limit}
-    samples: dict[str, Samples] = {name: [] for name in repeats}
-    reference: list[float] = []
-    order, draw = list(repeats), random.Random(0)
-    end = time.perf_counter() + seconds
-    for done in range(most if repeats else 0):
-        draw.shuffle(order)
-        for name in order:
-            if name in slow and done >= SLOW_ROUNDS:
-                samples[name].append(None)
-                continue
-            if pools:
-                _settle()
-            if evict is not None:
-                evict()
-            elif once[name] < CACHES_TURN_OVER:
-                calls[name]()
-            waited()
-            samples[name].append(clock(calls[name], waited, repeats[name]))
-        reference.append(clock(reference_loop))
-        if done + 1 < least:
-            continue
-        if time.perf_counter() > end or (done % 4 == 3 and _narrow(samples, precision)):
-            break
-    return Race(samples, failed, tuple(reference))
+    return once, failed
 
 
-def clock(call: Call, wait: Call = lambda: None, repeats: int = 1) -> float:
+def _sample(call: Call, once: float, way: Way) -> tuple[float, bool]:
+    """(seconds per call, whether the cores were ours all the time). Disturbed, it is taken again.
+
+    That is fair to all calls alike: what counts is whether the system switched to another program,
+    not how long the sample took.
+    """
+    repeats = 1 if way.evict else min(MOST_REPEATS, math.ceil(SHORTEST_SAMPLE / once))
+    for _ in range(TRIES):
+        if way.pools:
+            _settle()
+        if way.evict is not None:
+            way.evict()
+        elif once < CACHES_TURN_OVER:
+            call()
+        if way.wait is not None:
+            way.wait()
+        before = _switches()
+        seconds = clock(call, way.wait, repeats)
+        if _switches() == before:
+            return seconds, True
+    return seconds, False
+
+
+def _switches() -> int:
+    """How often the system has taken a core from a thread of this process that wanted it."""
+    return getrusage(RUSAGE_SELF).ru_nivcsw
+
+
+def clock(call: Call, wait: Call | None = None, repeats: int = 1) -> float:
     """Seconds per call."""
     start = time.perf_counter()
     for _ in range(repeats):
         call()
-    wait()
+    if wait is not None:
+        wait()
     return (time.perf_counter() - start) / repeats
 
 
@@ -238,6 +288,7 @@ class Noise:
     stolen: float = 0.0  # part of the processors' time that the hypervisor gave to others
     others: float = 0.0  # cores that other programs kept busy
     drift: float = 0.0  # how much longer the fixed loop took than in the best part of the run
+    preempted: float = 0.0  # part of the samples that no try got undisturbed
 
     def reasons(self, threads: int, cores: int) -> list[str]:
         """Why not to trust the measurement; empty where nothing speaks against it."""
@@ -248,17 +299,19 @@ class Noise:
             found.append(f"others {self.others:.1f} cores")
         if self.drift > DRIFT:
             found.append(f"loop +{self.drift:.0%}")
+        if self.preempted > PREEMPTED:
+            found.append(f"preempted {self.preempted:.0%}")
         return found
 
 
-def noise_between(before: Load | None, after: Load | None, drift: float = 0.0) -> Noise:
+def noise_between(before: Load | None, after: Load | None, preempted: float = 0.0) -> Noise:
     """What went on between two readings of the load."""
     if before is None or after is None or after.wall <= before.wall:
-        return Noise(drift=drift)
+        return Noise(preempted=preempted)
     total = after.total - before.total
     others = (after.busy - before.busy - (after.own - before.own)) / (after.wall - before.wall)
     stolen = (after.stolen - before.stolen) / total if total else 0.0
-    return Noise(stolen, max(0.0, others), drift)
+    return Noise(stolen, max(0.0, others), preempted=preempted)
 
 
 def drift_of(reference: Sequence[float], best: float) -> float:

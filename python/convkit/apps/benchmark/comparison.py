@@ -11,6 +11,8 @@ from convkit.apps.terminal import InputError
 from convkit.testing.timing import Interval, change_interval, ratios
 
 WITHIN = 0.05  # changes up to this are no change
+CONFIDENCE = 0.99  # 0.95 would call one of twenty rows changed where nothing did
+DOUBT = 5  # times as much is needed where a row is in doubt
 FACTS = ("cpu", "isa", "cores", "gpu")
 PEER_PACKAGES = {
     "torch": "torch",
@@ -92,18 +94,22 @@ def compare_runs(
     )
 
 
-def judge(speed: Interval, within: float = WITHIN) -> str:
+def judge(speed: Interval, within: float = WITHIN, *, doubted: bool = False) -> str:
     """What an interval of the change says.
 
-    FASTER or SLOWER: beyond `within`, and the interval leaves no change out. SAME: within, and the
-    interval leaves a change of more than twice that out. UNSURE: the samples do not tell.
+    FASTER or SLOWER: beyond `within`, and the interval leaves no change out. SAME: no change is in
+    the interval or the middle within `within`, and the interval is no wider than +-2 `within`.
+    UNSURE: the samples do not tell. Where one of the runs has reasons for doubt (its mark ?), what
+    went on beside it may differ from run to run more than its samples show: FASTER and SLOWER then
+    need five times `within`.
     """
-    limit, twice = 1 + within, 1 + 2 * within
-    if speed.middle > limit and speed.low > 1:
+    needed = 1 + within * (DOUBT if doubted else 1)
+    if speed.middle > needed and speed.low > 1:
         return "FASTER"
-    if speed.middle < 1 / limit and speed.high < 1:
+    if speed.middle < 1 / needed and speed.high < 1:
         return "SLOWER"
-    if 1 / limit <= speed.middle <= limit and 1 / twice <= speed.low and speed.high <= twice:
+    near = 1 / (1 + within) <= speed.middle <= 1 + within or speed.low <= 1 <= speed.high
+    if near and speed.width <= 2 * within:
         return "SAME"
     return "UNSURE"
 
@@ -112,12 +118,13 @@ def _verdict(a: Row, b: Row, fair: set[str], within: float) -> Verdict:
     peers = [name for name in a.ratios if name in b.ratios and name in fair]
     if peers:
         by = min(peers, key=lambda name: max(a.ratios[name].width, b.ratios[name].width))
-        speed = change_interval(_ratios(a, by), _ratios(b, by))
+        speed = change_interval(_ratios(a, by), _ratios(b, by), CONFIDENCE)
     else:
         by = "time"
-        speed = change_interval(b.ours.times, a.ours.times)
+        speed = change_interval(b.ours.times, a.ours.times, CONFIDENCE)
     names = (a.name, a.line, a.op, a.direction, a.threads)
-    return Verdict(*names, judge(speed, within), speed, by)
+    verdict = judge(speed, within, doubted=bool(a.marks or b.marks))
+    return Verdict(*names, verdict, speed, by)
 
 
 def _ratios(row: Row, peer: str) -> list[float]:

@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -60,9 +60,8 @@ class Run:
 
 def mark(row: Row, run: Run) -> None:
     """Says in the row what speaks against trusting it."""
-    drift = drift_of(row.reference_s, run.reference_s)
-    noise = row.noise = Noise(row.noise.stolen, row.noise.others, drift)
-    row.marks = noise.reasons(row.threads, run.machine["cores"])
+    row.noise = replace(row.noise, drift=drift_of(row.reference_s, run.reference_s))
+    row.marks = row.noise.reasons(row.threads, run.machine["cores"])
     found: Iterable[Interval] = row.ratios.values() or filter(None, [row.interval])
     widest = max((one.width for one in found), default=0.0)
     if widest > WIDE:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import inspect
-import os
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from convkit.apps.checks import placed, waiter
-from convkit.apps.terminal import InputError
+from convkit.apps.benchmark.contestants import OURS, Entry, Field, Settings, enter
+from convkit.apps.checks import waiter
+from convkit.queries import describe_call
 from convkit.testing import (
     Expected,
     Peaks,
@@ -27,48 +24,21 @@ from convkit.testing import (
     expected,
     floor_seconds,
     make_data,
-    row_bound,
     use_backend,
     use_threads,
 )
-from convkit.testing.compare import DEFAULT_BOUND
-from convkit.testing.peers import fair_blas, peers
+from convkit.testing.data import array_shapes
+from convkit.testing.peers import fair_blas
 from convkit.testing.timing import (
     Interval,
     Noise,
     Samples,
+    Way,
     median_interval,
     noise_between,
     race,
     read_load,
 )
-
-OURS = "convkit"
-# Others round as they like, by Winograd too; beyond this it is no float32 any more, or other work.
-PEER_BOUND = 1000.0
-
-
-@dataclass(frozen=True)
-class Stranger:
-    """The user's own function, put into the race of a public one."""
-
-    name: str
-    function: str  # the public function it does the work of
-    call: Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How every row is run."""
-
-    backend: str = "cpu"
-    dtype: str = "float32"
-    seconds: float = 1.0
-    precision: float = 0.01
-    cold: bool = False
-    algorithms: tuple[str, ...] = ("auto",)  # the first is what ratios are made with
-    vs: tuple[str, ...] = ()
-    strangers: tuple[Stranger, ...] = ()
 
 
 @dataclass
@@ -135,16 +105,6 @@ class Row:
         return [one for one in self.contestants if one.note.startswith("wrong")]
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """A contestant before it ran."""
-
-    name: str
-    call: Callable[[], Any]
-    outputs: Callable[[Any], list[np.ndarray]]
-    bound: float
-
-
 class Work:
     """A direction of a problem with its data and its exact result, for any number of threads."""
 
@@ -158,13 +118,12 @@ def run_row(work: Work, settings: Settings, threads: int, peaks: Peaks | None) -
     """Checks every contestant, races those that are right, and says what it found."""
     problem, direction = work.problem, work.direction
     cost = cost_of(problem, direction, work.dtype)
-    function = problem.call(direction, work.data)[0]
     row = Row(
         problem.op,
         problem.name,
         problem.line,
         direction,
-        function,
+        problem.call(direction, work.data)[0],
         work.dtype,
         settings.backend,
         threads,
@@ -173,125 +132,39 @@ def run_row(work: Work, settings: Settings, threads: int, peaks: Peaks | None) -
         cost.bytes,
         floor_seconds(cost, peaks) if peaks else None,
     )
-    with use_backend(settings.backend), use_threads(threads), ExitStack() as stack:
+    with use_backend(settings.backend), use_threads(threads):
         try:
             able = candidates(problem, direction, settings.backend, work.dtype)
+            _describe(row, problem, able, settings)
         except (ValueError, TypeError) as error:
             row.note = str(error)
             return row
-        _describe(row, able, settings)
-        if row.note:
-            return row
-        wait = waiter(settings.backend)
-        others = peers(
-            problem,
-            direction,
-            work.data,
-            backend=settings.backend,
-            threads=threads,
-            keys=settings.vs,
-        )
-        entries = [
-            *_own(work, settings, able, row.algorithm),
-            *_strangers(work, settings, function, row),
-            *(
-                _Entry(peer.name, peer.call, lambda r, p=peer: [p.output(r)], PEER_BOUND)
-                for peer in others
-            ),
-        ]
-        stack.enter_context(fair_blas(others, threads))
-        right = _check(entries, work.wanted, row, wait)
-        if row.ours.name in right:
-            _race(row, right, settings, wait)
+        entrants = Field(problem, direction, settings, threads, able, row.algorithm)
+        entries = enter(entrants, work.data)
+        numpy = next((entry.call for entry in entries if entry.name == "NumPy"), None)
+        with fair_blas(numpy, threads):
+            right = _check(entries, work.wanted, row)
+            if row.ours.name in right:
+                _race(row, right, entrants, work.data)
     return row
 
 
-def _describe(row: Row, able: dict[str, str | None], settings: Settings) -> None:
+def _describe(row: Row, problem: Problem, able: dict[str, str | None], settings: Settings) -> None:
     """The algorithm that the first of ours takes, its scratch memory and its bound."""
-    from convkit.queries import describe_call
-    from convkit.testing.data import array_shapes
-    from convkit.testing.lines import parse
-
-    problem = parse(row.op, row.line)
-    name, arrays, options = problem.call(row.direction, array_shapes(problem, row.direction))
     algo = settings.algorithms[0]
     if able.get(algo):
-        row.note = f"{algo} cannot run this: {able[algo]}"
-        return
+        raise ValueError(f"{algo} cannot run this: {able[algo]}")
+    name, arrays, options = problem.call(row.direction, array_shapes(problem, row.direction))
     plan = describe_call(name, *arrays, dtype=row.dtype, algo=algo, **options).plan()
     row.algorithm, row.workspace_bytes = plan.algorithm, plan.workspace_bytes()
     row.bound = bound_of(problem, row.direction, plan.bound)
 
 
-def _own(
-    work: Work, settings: Settings, able: dict[str, str | None], taken: str
-) -> Iterable[_Entry]:
-    """Ours by each algorithm asked for that takes the problem."""
-    import convkit
-
-    data = placed(work.data, settings.backend)
-    name, arrays, options = work.problem.call(work.direction, data)
-    options = as_written(getattr(convkit, name), options)
-    names = list(settings.algorithms)
-    if "all" in names:
-        names = ["auto", *(algo for algo in able if algo != taken)]
-    for algo in names:
-        if able.get(algo):
-            continue
-        chosen = options if algo == "auto" else options | {"algo": algo}
-        call = partial(getattr(convkit, name), *arrays, **chosen)
-        bound = row_bound(work.problem.op, taken if algo == "auto" else algo, settings.backend)
-        label = OURS if algo == "auto" else f"{OURS} {algo}"
-        yield _Entry(label, call, _arrays, bound_of(work.problem, work.direction, bound))
-
-
-def _strangers(work: Work, settings: Settings, function: str, row: Row) -> Iterable[_Entry]:
-    """The user's functions, on arrays of their own: what they write there harms nobody."""
-    import convkit
-
-    for stranger in settings.strangers:
-        if stranger.function != function:
-            continue
-        copies = {name: array.copy() for name, array in work.data.items()}
-        name, arrays, options = work.problem.call(work.direction, placed(copies, settings.backend))
-        options = as_written(getattr(convkit, name), options)
-        while arrays and arrays[-1] is None:  # no bias
-            arrays = arrays[:-1]
-        call = partial(stranger.call, *arrays, **options)
-        yield _Entry(stranger.name, call, lambda result: _arrays(result)[:1], DEFAULT_BOUND)
-
-
-def as_written(function: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
-    """The options as one writes them: no defaults, one number where all are equal.
-
-    >>> import convkit
-    >>> as_written(convkit.conv2d, {"stride": (2, 2), "padding": ((1, 1), (1, 1)), "groups": 1})
-    {'stride': 2, 'padding': 1}
-    """
-    defaults = inspect.signature(function).parameters
-    written = {name: _short(value) for name, value in options.items()}
-    return {
-        name: value
-        for name, value in written.items()
-        if type(value) is not type(defaults[name].default) or value != defaults[name].default
-    }
-
-
-def _short(value: Any) -> Any:
-    if not isinstance(value, tuple):
-        return value
-    if isinstance(value[0], tuple):  # the pads of each axis
-        if any(low != high for low, high in value):
-            return value
-        value = tuple(low for low, _ in value)
-    return value[0] if len(set(value)) == 1 else value
-
-
 def _check(
-    entries: Iterable[_Entry], wanted: tuple[Expected, ...], row: Row, wait: Any
+    entries: list[Entry], wanted: tuple[Expected, ...], row: Row
 ) -> dict[str, Callable[[], Any]]:
     """The calls of those that are right. Each contestant stands in the row, right or not."""
-    right = {}
+    right, wait = {}, waiter(row.backend)
     for entry in entries:
         one = Contestant(entry.name)
         row.contestants.append(one)
@@ -316,17 +189,30 @@ def _check(
     return right
 
 
-def _race(row: Row, calls: dict[str, Callable[[], Any]], settings: Settings, wait: Any) -> None:
+def _race(
+    row: Row, calls: dict[str, Callable[[], Any]], entrants: Field, data: dict[str, np.ndarray]
+) -> None:
+    settings, rng = entrants.settings, np.random.default_rng(0)
+    held: list[np.ndarray] = []  # what moves the next arrays, results too, elsewhere
+
+    def place() -> dict[str, Callable[[], Any]]:
+        held[:] = [np.empty(int(rng.integers(1, _SPACER)), np.uint8) for _ in range(3)]
+        moved = {name: _moved(array, rng) for name, array in data.items()}
+        return {entry.name: entry.call for entry in enter(entrants, moved)}
+
     before = read_load()
     result = race(
         calls,
         seconds=settings.seconds,
         precision=settings.precision,
-        wait=wait,
-        evict=_evictor(settings.backend) if settings.cold else None,
-        pools=row.threads > 1 and settings.backend == "cpu" and len(calls) > 1,
+        way=Way(
+            waiter(row.backend),
+            _evictor(row.backend) if row.cold else None,
+            pools=row.threads > 1 and row.backend == "cpu" and len(calls) > 1,
+        ),
+        place=place if row.backend == "cpu" else None,
     )
-    row.noise = noise_between(before, read_load())
+    row.noise = noise_between(before, read_load(), result.preempted)
     row.reference_s = list(result.reference)
     for one in row.contestants:
         one.samples_s = result.samples.get(one.name, [])
@@ -338,9 +224,17 @@ def _race(row: Row, calls: dict[str, Callable[[], Any]], settings: Settings, wai
         row.interval = median_interval(result.times(ours))
 
 
-def _arrays(result: Any) -> list[np.ndarray]:
-    outputs = result if isinstance(result, tuple) else (result,)
-    return [o.get() if hasattr(o, "get") else np.asarray(o) for o in outputs]
+_SPACER = 1 << 17  # bytes
+_STEP = 16  # bytes: where memory for an array may begin
+
+
+def _moved(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A copy that begins anywhere in a page."""
+    offset = _STEP * int(rng.integers(0, 4096 // _STEP))
+    memory = np.empty(array.nbytes + 4096, np.uint8)
+    moved = memory[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape)
+    moved[...] = array
+    return moved
 
 
 def _evictor(backend: str) -> Callable[[], Any]:
@@ -361,31 +255,3 @@ def _largest_cache(folder: str = "/sys/devices/system/cpu/cpu0/cache") -> int:
         text = file.read_text().strip()
         sizes.append(int(text[:-1]) * {"K": 1 << 10, "M": 1 << 20}.get(text[-1], 1))
     return max(sizes, default=64 << 20)
-
-
-def load_stranger(text: str) -> Stranger:
-    """ "module:name" for conv2d, or "function=module:name" for another public function.
-
-    Raises: InputError where there is no such thing.
-    """
-    import sys
-
-    from convkit import ops
-
-    function, _, place = text.rpartition("=")
-    function = function or "conv2d"
-    if function not in ops.FUNCTIONS:
-        known = ", ".join(ops.FUNCTIONS)
-        raise InputError(f"--with {text}: {function!r} is no public function; these are: {known}")
-    module, _, name = place.partition(":")
-    if not module or not name:
-        raise InputError(f"--with {text}: must be module:function, such as mymodule:my_conv2d")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # a file in the folder where one stands, as python -m has
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except Exception as error:
-        raise InputError(f"--with {text}: {type(error).__name__}: {error}") from None
-    if not callable(found):
-        raise InputError(f"--with {text}: {name} is {type(found).__name__}, must be callable")
-    return Stranger(place, function, found)

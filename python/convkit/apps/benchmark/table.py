@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from convkit.apps.benchmark.contestants import OURS
 from convkit.apps.benchmark.record import Mean, Run, means
-from convkit.apps.benchmark.rows import OURS, Row
+from convkit.apps.benchmark.rows import Row
 from convkit.apps.table import time_text
 from convkit.testing.timing import Interval
 

@@ -104,13 +104,12 @@ def _to_numpy(result: Any) -> np.ndarray:
 
 
 @contextmanager
-def fair_blas(others: Iterable[Peer], threads: int) -> Iterator[None]:
+def fair_blas(numpy: Callable[[], Any] | None, threads: int) -> Iterator[None]:
     """Gives NumPy's BLAS one thread or `threads`, whichever makes its call here faster.
 
     Where other programs use the cores, BLAS threads that wait for one another can take a hundred
     times as long as one alone; that would flatter whatever stands beside them.
     """
-    numpy = next((peer for peer in others if peer.name == "NumPy"), None)
     if numpy is None or find_spec("threadpoolctl") is None:
         yield
         return
@@ -118,7 +117,7 @@ def fair_blas(others: Iterable[Peer], threads: int) -> Iterator[None]:
     times = {}
     for count in {1, threads}:
         with controller.limit(limits=count, user_api="blas"):
-            times[count] = min(clock(numpy.call) for _ in range(2))
+            times[count] = min(clock(numpy) for _ in range(2))
     with controller.limit(limits=min(times, key=times.__getitem__), user_api="blas"):
         yield
 

@@ -14,7 +14,8 @@ def make(problem: Problem, direction: str, data: dict[str, Any], space: Any) -> 
     """A call with no argument that does the work in `space` (numpy or cupy); None for no way."""
     call: Callable[..., Any] | None = None
     if isinstance(problem, Conv2d):
-        if problem.groups == 1 or problem.groups == problem.c == problem.k:
+        depthwise = problem.groups == problem.c == problem.k
+        if not problem.flip and (problem.groups == 1 or depthwise):
             call = {"fprop": _conv, "dgrad": _conv_dgrad, "wgrad": _conv_wgrad}[direction]
     elif isinstance(problem, Pool2d):
         if problem.kind == "max" or (problem.count_include_pad and not problem.ceil_mode):

@@ -106,9 +106,11 @@ def _open(graph: _Graph, threads: int, device: str) -> tuple[Call, Any] | None:
     options.log_severity_level = 3
     names = list(graph.outputs)
     last = "activated" if graph.activation else names[0]
-    session = onnxruntime.InferenceSession(
-        _model(graph, last).SerializeToString(), options, providers=[provider]
-    )
+    model = _model(graph, last).SerializeToString()
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=[provider])
+    except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
+        return None  # no kernel for this type
     binding = session.io_binding()
     value = onnxruntime.OrtValue
     for name, array in graph.feeds.items():

@@ -1,0 +1,65 @@
+"""Other libraries do the same work: a ratio means nothing where they do something else."""
+
+import numpy as np
+import pytest
+
+from convkit.testing import compare, expected, make_data, parse
+from convkit.testing.peers import importable, peers
+
+PROBLEMS = [
+    ("conv2d", "n2c6h9w8-k4r3s3-st2-pd1-g2-bias-relu"),
+    ("conv2d", "n1c3h9w9-k4r3s3-st1-pd1-bias-residual-tanh"),
+    ("conv2d", "n1c3h9w8-k5r3s3-st1-pd1"),
+    ("conv2d", "n1c5h9w9-k5r3s3-st2-pd1-g5-sigmoid"),
+    ("conv2d", "n1c4h7w9-k6r1s1-st3-pd0-nhwc"),
+    ("conv2d", "n1c4h11w11-k6r3s2-st1-pd2x1-dl2"),
+    ("conv2d", "n1c3h6w7-k4r3s3-st1-pd1-flip"),
+    ("pool2d", "max-n2c3h9w11-r3s3-st2-pd1"),
+    ("pool2d", "avg-n1c4h9w9-r3s3-st2-pd1"),
+    ("pool2d", "avg-n1c4h8w8-r3s3-st2-pd1-ceil-realpixels"),
+    ("pool2d", "max-n1c4h8w8-r2s2-st2-pd0-nhwc"),
+    ("gram", "n1c5h6w7"),
+    ("gram", "n2c5h6w7-norm"),
+    ("im2col", "n1c3h8w7-r3s2-st2-pd1"),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("op", "line"), PROBLEMS, ids=[line for _, line in PROBLEMS])
+def test_peers_compute_what_the_reference_says(op, line, dtype):
+    problem = parse(op, line)
+    for direction in problem.directions:
+        data = make_data(problem, direction, dtype=dtype)
+        wanted = expected(problem, direction, data)[0]
+        for peer in peers(problem, direction, data, backend="cpu", threads=1):
+            found = compare(np.asarray(peer.output(peer.call())), wanted, bound=50)
+            assert found.ok, f"{peer.name} {direction}: {found}"
+
+
+def names(op, line, direction="fprop", **options):
+    problem = parse(op, line)
+    data = make_data(problem, direction)
+    return [p.name for p in peers(problem, direction, data, backend="cpu", threads=1, **options)]
+
+
+def test_only_the_peers_asked_for_are_made():
+    line = "n1c3h9w9-k4r3s3-st1-pd1"
+    assert names("conv2d", line, keys=("numpy", "scipy")) == ["NumPy", "SciPy"]
+    assert names("conv2d", line, keys=()) == []
+    assert names("conv2d", f"{line}-nhwc", keys=("numpy", "scipy")) == []
+
+
+@pytest.mark.skipif(not importable("torch"), reason="needs torch")
+def test_torch_stands_for_both_memory_formats():
+    both = ("torch", "channels_last")
+    line = "n1c4h9w9-k4r3s3-st1-pd1"
+    assert names("conv2d", line, keys=both) == ["torch", "torch channels_last"]
+    assert names("conv2d", f"{line}-nhwc", keys=both) == ["torch"]
+    assert names("gram", "n1c4h5w5", keys=both) == ["torch"]
+
+
+@pytest.mark.skipif(not importable("onnxruntime"), reason="needs onnxruntime and onnx")
+def test_onnx_runtime_has_the_forward_directions_and_the_transposed_convolution():
+    line = "n1c4h9w9-k4r3s3-st2-pd1"
+    made = {d: names("conv2d", line, d, keys=("onnxruntime",)) for d in ("fprop", "dgrad", "wgrad")}
+    assert made == {"fprop": ["ONNX Runtime"], "dgrad": ["ONNX Runtime"], "wgrad": []}
