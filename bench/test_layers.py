@@ -9,7 +9,7 @@ and says how far to trust each ratio.
 
 import os
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import lru_cache, partial
 
 import pytest
 
@@ -36,18 +36,13 @@ class Prepared:
     entries: dict
 
 
-@cache
-def settings():
-    return Settings(backend=BACKEND, vs=PEERS)
-
-
-@cache
-def last(problem, direction):
-    """The row in hand; its contestants follow one another."""
-    last.cache_clear()
+@lru_cache(maxsize=1)
+def prepared(problem, direction):
+    """The row in hand: its contestants follow one another."""
     work = Work(problem, direction, "float32")
     able = candidates(problem, direction, BACKEND)
-    found = enter(Field(problem, direction, settings(), 1, able, "auto"), work.data)
+    settings = Settings(backend=BACKEND, vs=PEERS)
+    found = enter(Field(problem, direction, settings, 1, able, "auto"), work.data)
     return Prepared(work, {entry.name: entry for entry in found})
 
 
@@ -55,7 +50,7 @@ def last(problem, direction):
 @pytest.mark.parametrize(("problem", "direction"), ROWS)
 def test_layer(benchmark, problem, direction, name):
     with use_backend(BACKEND), use_threads(1):
-        row = last(problem, direction)
+        row = prepared(problem, direction)
         if name not in row.entries:
             pytest.skip(f"{name} has no {direction} of {problem.op}")
         entry = row.entries[name]

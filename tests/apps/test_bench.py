@@ -14,6 +14,7 @@ from convkit.apps.benchmark.comparison import compare_runs, judge
 from convkit.apps.benchmark.contestants import as_written
 from convkit.apps.benchmark.plots import text_bars
 from convkit.apps.benchmark.rows import Contestant, Row
+from convkit.apps.benchmark.table import mean_lines
 from convkit.apps.terminal import InputError
 from convkit.testing import Peaks, parse, problems
 from convkit.testing.timing import Interval, Noise, median_interval, ratios
@@ -469,6 +470,8 @@ def test_rows_in_doubt_say_why():
 
 def test_means_are_geometric_and_name_the_lowest():
     made = synthetic([0.5, 2.0, 8.0], noise=1e-9)
+    made.rows[1].marks = ["loop +7%"]
     (mean,) = record.means(made.rows)
     assert mean.ratio == pytest.approx(2.0)
-    assert (mean.rows, mean.ahead, mean.lowest_name) == (3, 2, "row0")
+    assert (mean.rows, mean.ahead, mean.doubted, mean.lowest_name) == (3, 2, 1, "row0")
+    assert "ahead in 2 of 3; ? 1 in doubt" in mean_lines([mean])[0]

@@ -116,5 +116,6 @@ def _sorted(run: Run, peer: str) -> list[Row]:
 
 
 def _label(row: Row) -> str:
+    op = "" if row.op in ("conv2d", "pool2d") else f"{row.op} "  # other names are those of layers
     threads = f" {row.threads}t" if row.threads > 1 else ""
-    return f"{row.name} {row.direction}{threads}"
+    return f"{op}{row.name} {row.direction}{threads}"

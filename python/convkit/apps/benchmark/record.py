@@ -79,23 +79,25 @@ class Mean:
     ratio: float
     rows: int
     ahead: int  # rows where ours is not slower
+    doubted: int  # rows with reasons for doubt
     lowest: float
     lowest_name: str
 
 
 def means(rows: Iterable[Row]) -> list[Mean]:
     """Geometric means of the ratios, in the order of the rows."""
-    groups: dict[tuple[str, str, int, str], list[tuple[float, str]]] = {}
+    groups: dict[tuple[str, str, int, str], list[Row]] = {}
     for row in rows:
-        for peer, ratio in row.ratios.items():
+        for peer in row.ratios:
             key = (row.op, row.direction, row.threads, peer)
-            groups.setdefault(key, []).append((ratio.middle, row.name))
+            groups.setdefault(key, []).append(row)
     found = []
-    for key, values in groups.items():
-        logs = [math.log(ratio) for ratio, _ in values]
+    for key, members in groups.items():
+        values = [(row.ratios[key[-1]].middle, row.name) for row in members]
+        mean = math.exp(sum(math.log(ratio) for ratio, _ in values) / len(values))
         ahead = sum(ratio >= 1 for ratio, _ in values)
-        mean = math.exp(sum(logs) / len(logs))
-        found.append(Mean(*key, mean, len(values), ahead, *min(values)))
+        doubted = sum(bool(row.marks) for row in members)
+        found.append(Mean(*key, mean, len(values), ahead, doubted, *min(values)))
     return found
 
 
@@ -164,11 +166,12 @@ def as_dict(run: Run) -> dict[str, Any]:
     made = {"schema": SCHEMA, "made_by": MADE_BY, **asdict(run)}
     made["means"] = [asdict(mean) for mean in means(run.rows)]
     for part in ("rows", "overhead"):
-        for row, plain in zip(getattr(run, part), made[part], strict=True):
-            plain["times_s"] = {
+        for row, one_row in zip(getattr(run, part), made[part], strict=True):
+            one_row["times_s"] = {
                 one.name: {"min": one.min_s, "median": one.median_s} for one in row.contestants
             }
-    return finite(made)
+    plain: dict[str, Any] = finite(made)
+    return plain
 
 
 def save(run: Run, path: Path) -> None:

@@ -128,9 +128,10 @@ def mean_lines(found: list[Mean]) -> list[str]:
     """One line for each op, direction and thread count: every peer's mean, and the worst row."""
     lines: dict[tuple[str, str, int], list[str]] = {}
     for one in found:
+        doubt = f"; ? {one.doubted} in doubt" if one.doubted else ""
         lines.setdefault((one.op, one.direction, one.threads), []).append(
             f"{one.peer} {one.ratio:.2f} (lowest {one.lowest:.2f} {one.lowest_name}; "
-            f"ahead in {one.ahead} of {one.rows})"
+            f"ahead in {one.ahead} of {one.rows}{doubt})"
         )
     return [
         f"mean {op} {direction}, {_threads(threads)}: {', '.join(texts)}"

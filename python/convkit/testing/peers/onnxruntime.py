@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,15 +21,15 @@ class _Graph:
 
     node: str
     feeds: dict[str, np.ndarray]
-    outputs: dict[str, tuple[int, ...]]
-    constants: dict[str, np.ndarray] = field(default_factory=dict)
+    outputs: Mapping[str, tuple[int, ...]]
+    constants: Mapping[str, np.ndarray] = field(default_factory=dict)
     attributes: dict[str, Any] = field(default_factory=dict)
     activation: str | None = None
 
 
 def make(
     problem: Problem, direction: str, data: dict[str, Any], threads: int, device: str
-) -> tuple[Call, Call] | None:
+) -> tuple[Call, Callable[[Any], Any]] | None:
     """(call, output of a result as NumPy); None where no single node does the work."""
     graph = _graph(problem, direction, data)
     if graph is None:

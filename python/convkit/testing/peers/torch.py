@@ -18,7 +18,7 @@ _NHWC_FROM_NCHW = (0, 2, 3, 1)
 
 def make(
     problem: Problem, direction: str, data: dict[str, Any], device: str, channels_last: bool
-) -> tuple[Call, Call] | None:
+) -> tuple[Call, Callable[[Any], Any]] | None:
     """(call, output of a result as NumPy in the problem's layout); None where torch has no way.
 
     Arrays of an NHWC problem are channels_last as they stand; others are made so beforehand.
@@ -93,7 +93,7 @@ def _conv2d(
             return y if act is None else act(y)
 
         return forward
-    x, w, grad = (data.get(name) for name in ("x", "w", "grad_y"))
+    x, w, grad = data.get("x"), data.get("w"), data["grad_y"]
     # The one that is not read gives its shape and memory format.
     format_of = torch.channels_last if _is_channels_last(torch, grad) else torch.contiguous_format
     if direction == "dgrad":
