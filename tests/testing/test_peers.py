@@ -10,6 +10,7 @@ PROBLEMS = [
     ("conv2d", "n2c6h9w8-k4r3s3-st2-pd1-g2-bias-relu"),
     ("conv2d", "n1c3h9w9-k4r3s3-st1-pd1-bias-residual-tanh"),
     ("conv2d", "n1c3h9w8-k5r3s3-st1-pd1"),
+    ("conv2d", "n1c2h7w8-k3r3s3-st1-pd0"),
     ("conv2d", "n1c5h9w9-k5r3s3-st2-pd1-g5-sigmoid"),
     ("conv2d", "n1c4h7w9-k6r1s1-st3-pd0-nhwc"),
     ("conv2d", "n1c4h11w11-k6r3s2-st1-pd2x1-dl2"),

@@ -39,7 +39,7 @@ def test_noise_that_lasts_for_rounds_widens_the_interval():
     mixed = rng.permutation(values)
     lasting = [median_interval(values, seed).width for seed in range(5)]
     scattered = [median_interval(mixed, seed).width for seed in range(5)]
-    assert np.mean(lasting) > np.mean(scattered)
+    assert np.mean(lasting) > 1.3 * np.mean(scattered)
 
 
 def test_few_values_give_the_smallest_and_the_largest():
@@ -98,13 +98,15 @@ class Clock:
 
 def test_a_race_takes_turns_and_finds_the_ratio(monkeypatch):
     clock = Clock(monkeypatch)
-    calls = {"a": clock.call("a", 0.01), "b": clock.call("b", 0.02)}
+    calls = {"a": clock.call("a", 0.01), "b": clock.call("b", 0.03)}
     found = race(calls, seconds=100, least=7)
-    assert found.ratio("a", "b") == Interval(2.0, pytest.approx(2.0), pytest.approx(2.0))
+    ratio = found.ratio("a", "b")
+    assert (ratio.low, ratio.middle, ratio.high) == pytest.approx((3, 3, 3))
     assert len(found.times("a")) == len(found.times("b")) == 8  # narrow at the first look
-    pairs = {tuple(clock.log[i : i + 2]) for i in range(0, len(clock.log), 2)}
-    assert all("a" in clock.log[i : i + 5] for i in range(len(clock.log) - 5))
-    assert len(pairs) > 1  # the order varies
+    # After two first calls of each: an untimed and a timed a, and a b that is too long to warm up.
+    rounds = ["".join(clock.log[i : i + 3]) for i in range(4, len(clock.log), 3)]
+    assert len(rounds) == 8
+    assert set(rounds) == {"aab", "baa"}  # the order varies
     assert found.reference == pytest.approx([1e-4] * 8)
 
 
@@ -133,6 +135,12 @@ def test_a_slow_peer_sits_out_and_a_broken_one_is_left_out(monkeypatch):
     assert len(found.times("slow")) == timing.SLOW_ROUNDS < len(found.times("a"))
     assert len(found.samples["slow"]) == len(found.samples["a"])
     assert found.ratio("a", "slow").middle == pytest.approx(300)
+
+
+def test_calls_of_like_length_all_race_to_the_end(monkeypatch):
+    clock = Clock(monkeypatch)
+    found = race({"a": clock.call("a", 2.0), "b": clock.call("b", 3.0)}, seconds=1, least=7)
+    assert len(found.times("a")) == len(found.times("b")) == 7
 
 
 def test_a_disturbed_sample_is_taken_again(monkeypatch):
