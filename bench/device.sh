@@ -16,7 +16,8 @@ note=$out/note.md
 site=$root/build/device/site
 limit=530 # seconds for everything
 failed=0
-export PYTHONPATH=$site PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+CONVKIT_COMMIT=$(git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null || true)
+export CONVKIT_COMMIT PYTHONPATH=$site PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 
 if nvidia-smi -L >/dev/null 2>&1; then
   backend=cuda rows=() peers=torch,channels_last,cupy cuda=ON
@@ -50,7 +51,7 @@ rm -f "$out"/{build,tests,bench,validate,sanitizer}.log "$out"/bench{,-batch}.js
 {
   echo "# Device run, $(date -u +%FT%TZ)"
   echo
-  echo "commit $(git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null || echo unknown)"
+  echo "commit ${CONVKIT_COMMIT:-unknown}"
   if [[ $backend == cuda ]]; then
     nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.max.sm,power.limit --format=csv,noheader
     nvcc --version | grep release
@@ -71,6 +72,7 @@ if [[ ! -d $site/convkit ]]; then
   exit 1
 fi
 convkit=$site/bin/convkit
+python3 -c 'import convkit; print("- runs", convkit.__file__)' >>"$note" 2>&1
 
 parallel=()
 python3 -c 'import xdist' 2>/dev/null && parallel=(-n 4)

@@ -141,7 +141,12 @@ def version_facts() -> dict[str, str | None]:
 
 
 def _commit(file: Path) -> str | None:
-    """The commit of the checkout that holds the file, "-dirty" where files differ from it."""
+    """The commit of the checkout that holds the file, "-dirty" where files differ from it.
+
+    CONVKIT_COMMIT tells where an installation came from that is in no checkout.
+    """
+    if told := os.environ.get("CONVKIT_COMMIT"):
+        return told
     git = ("git", "-C", str(file.parent))
     if _output(*git, "ls-files", "--error-unmatch", file.name) is None:
         return None  # installed, perhaps inside somebody else's checkout
