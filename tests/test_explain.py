@@ -96,7 +96,7 @@ def test_the_reason_names_the_cut_off_that_decides(layout, backend, direction, g
 
 
 def test_a_preferred_algorithm_over_the_limit_is_named_in_the_reason():
-    line = "n300c2h4w4-k3r3s3-st1-pd1-nhwc"
+    line = "n1c20h15w17-k70r3s3-st1-pd1"
     free = convkit.explain("conv2d", line, direction="wgrad", measure=False)
     assert free.algorithm == "direct"
     with testing.use_threads(1):

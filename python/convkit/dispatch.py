@@ -85,12 +85,13 @@ def _canonical(value: Any) -> Any:
 
 def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
     """The backend for these arrays; ValueError where they are not all where it can run."""
-    device, first = HOST, ""
+    device, first, described = HOST, "", True
     for name, buffer in buffers.items():
         if buffer is None:
             continue
         if not first:
             device, first = buffer.device, name
+            described = type(buffer.source) is Spec
         elif buffer.device != device:
             places = " and ".join(
                 f"{n} on {'the host' if b.device == HOST else f'CUDA device {b.device}'}"
@@ -100,8 +101,8 @@ def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
             raise ValueError(f"{op}: all arrays must be in one place, but got {places}")
     if _backend == "auto":
         return "cpu" if device == HOST else "cuda"
-    if not first or type(buffers[first].source) is Spec:
-        return _backend  # shapes are nowhere yet
+    if described:  # shapes are nowhere yet
+        return _backend
     if (_backend == "cuda") != (device != HOST):
         place = "the host" if device == HOST else f"CUDA device {device}"
         raise ValueError(f"{op}: {first} is on {place}, but the backend is {_backend!r}")
@@ -214,6 +215,7 @@ class Call(NamedTuple):
             value if type(value) in _PLAIN else _canonical(value)
             for value in self.parameters.values()
         )
+        key: tuple[Any, ...]
         key = (self.op, self.backend, self.algo, values, tuple(self.arrays.values()))
         if self.max_workspace is not None:
             key += (self.max_workspace,)

@@ -106,8 +106,7 @@ def explain(
         dtype: of arrays given as shapes.
         backend: "cpu", "cuda" or "simt"; None is where the call would run.
         algo, max_workspace: as in the function.
-        measure: True measures this machine's peaks for the floor, once a process: a third of a
-            second.
+        measure: True measures this machine's peaks for the floor, once a process: half a second.
 
     Returns: an Explanation.
     Raises: what the call itself would raise.
@@ -250,9 +249,9 @@ def _explanation(
         bytes_read=cost.bytes_read,
         bytes_written=cost.bytes_written,
         flops_per_byte=cost.intensity,
-        peak_flops_per_s=peaks and peaks.flops_per_s,
-        peak_bytes_per_s=peaks and peaks.bytes_per_s,
-        floor_us=peaks and testing.floor_seconds(cost, peaks) * 1e6,
+        peak_flops_per_s=peaks.flops_per_s if peaks else None,
+        peak_bytes_per_s=peaks.bytes_per_s if peaks else None,
+        floor_us=testing.floor_seconds(cost, peaks) * 1e6 if peaks else None,
         why_no_floor=why_no_floor,
         algorithm=plan.algorithm,
         why=plan.why,

@@ -37,11 +37,12 @@ def why_no_peaks(backend: str) -> str:
 def measure_peaks(
     backend: str = "cpu", dtype: str = "float32", threads: int | None = None
 ) -> Peaks:
-    """Measures the peaks: about a third of a second.
+    """Measures the peaks: about half a second.
 
     FLOPs by a loop of independent multiply-adds in registers, of the instruction set in use; bytes
     by reading and by copying arrays beyond the caches, whichever moves more. The best of many
-    rounds, on the thread pool of the ops (`threads` None: as many as convkit.num_threads()).
+    rounds, on the thread pool of the ops (`threads` None: as many as convkit.num_threads()). Where
+    other programs hold the cores all the time, the peaks come out lower.
 
     Raises: ValueError for a backend without a roofline (see why_no_peaks).
     """
