@@ -137,6 +137,7 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
   py::class_<Plan>(m, "Plan")
       .def_readonly("op", &Plan::op)
       .def_readonly("algorithm", &Plan::algorithm)
+      .def_readonly("why", &Plan::why)
       .def_property_readonly("backend", [](const Plan& plan) { return backend_name(plan.backend); })
       .def_readonly("bound", &Plan::bound)
       .def_property_readonly(
@@ -148,31 +149,34 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
             }
             return py::tuple(outputs);
           })
-      .def("workspace_bytes", [](const Plan& plan) { return plan.workspace_bytes(num_threads()); })
+      .def("threads", [](const Plan& plan) { return plan.threads(num_threads()); })
+      .def("workspace_bytes",
+           [](const Plan& plan) { return plan.workspace_bytes(plan.threads(num_threads())); })
       .def("run", &run_plan, py::arg("outputs"), py::arg("inputs"), py::arg("stream") = 0,
            py::arg("device") = 0);
 
   m.def(
       "plan",
       [](const std::string& function, const std::string& backend, const std::string& algo,
-         const py::dict& arrays, const py::dict& parameters) {
+         const py::dict& arrays, const py::dict& parameters, std::optional<int64_t> max_workspace) {
         return find_function(function).plan(
-            Request(function, parse_backend(backend), algo, arrays, parameters));
+            Request(function, parse_backend(backend), algo, arrays, parameters, max_workspace));
       },
       py::arg("function"), py::arg("backend"), py::arg("algo"), py::arg("arrays"),
-      py::arg("parameters"));
+      py::arg("parameters"), py::arg("max_workspace") = py::none());
   m.def(
       "candidates",
       [](const std::string& function, const std::string& backend, const py::dict& arrays,
-         const py::dict& parameters) {
+         const py::dict& parameters, std::optional<int64_t> max_workspace) {
         py::list result;
-        for (const Candidate& candidate : find_function(function).candidates(
-                 Request(function, parse_backend(backend), "auto", arrays, parameters))) {
+        for (const Candidate& candidate : find_function(function).candidates(Request(
+                 function, parse_backend(backend), "auto", arrays, parameters, max_workspace))) {
           result.append(py::make_tuple(candidate.name, candidate.refusal));
         }
         return result;
       },
-      py::arg("function"), py::arg("backend"), py::arg("arrays"), py::arg("parameters"));
+      py::arg("function"), py::arg("backend"), py::arg("arrays"), py::arg("parameters"),
+      py::arg("max_workspace") = py::none());
   m.def("algorithms", &list_algorithms, py::arg("op"));
   m.def("ops", [] {
     py::list names;

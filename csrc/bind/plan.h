@@ -12,6 +12,7 @@
 
 #include "core/algorithm.h"
 #include "core/error.h"
+#include "core/preference.h"
 #include "core/shape_math.h"
 
 namespace ck {
@@ -26,14 +27,20 @@ struct OutputSpec {
 // A validated problem with its algorithm. Immutable; threads may share it.
 struct Plan {
   std::string op, algorithm;
+  std::string why;  // this algorithm was taken
   Backend backend;
   double bound;
   std::vector<int64_t> input_bytes;  // -1 where the call passes no array
   std::vector<OutputSpec> outputs;
   std::function<int64_t(int threads)> workspace_bytes;
+  std::optional<int64_t> max_workspace;
   std::function<void(std::span<void* const> inputs, std::span<void* const> outputs,
                      const Execution&)>
       run;
+
+  // As many of `available` threads as the workspace limit lets run. The algorithm is chosen by
+  // what one thread needs, so that results have the same bits for any number of threads.
+  int threads(int available) const;
 };
 
 struct Candidate {
@@ -44,11 +51,13 @@ struct Candidate {
 // What a call said, by parameter name. Getters throw TypeError where the Python type is wrong.
 class Request {
  public:
-  Request(std::string op, Backend backend, std::string algo, py::dict arrays, py::dict parameters);
+  Request(std::string op, Backend backend, std::string algo, py::dict arrays, py::dict parameters,
+          std::optional<int64_t> max_workspace);
 
   const char* op() const { return op_.c_str(); }
   Backend backend() const { return backend_; }
   const std::string& algo() const { return algo_; }
+  std::optional<int64_t> max_workspace() const { return max_workspace_; }
 
   std::optional<Shape> shape_of(const char* array) const;
   Shape required_shape(const char* array) const;  // TypeError where the array is None
@@ -74,6 +83,7 @@ class Request {
   std::string algo_;
   py::dict arrays_;  // name -> None or (shape, dtype name), in the order of Plan::run's inputs
   py::dict parameters_;
+  std::optional<int64_t> max_workspace_;
 };
 
 std::string dtype_name(DType dtype);
@@ -83,27 +93,43 @@ Backend parse_backend(const std::string& name);
 [[noreturn]] void throw_no_algorithm(const Request& request,
                                      const std::vector<Candidate>& candidates);
 
+// Why the request's limit forbids an algorithm of this workspace, or "".
+std::string over_limit(const Request& request, int64_t workspace_bytes);
+// Why a table's order gave `taken`, for the algorithms of one backend.
+std::string why_in_order(const Request& request, const std::vector<Candidate>& candidates,
+                         const std::string& taken, const Preference& preference);
+
 template <class Row, class Problem>
 std::vector<Candidate> list_candidates(std::span<const Row> rows, const Problem& problem,
-                                       Direction direction, Backend backend) {
+                                       Direction direction, const Request& request) {
   std::vector<Candidate> candidates;
   for (const Row& row : rows) {
-    if (row.backend != backend) continue;
+    if (row.backend != request.backend()) continue;
     if (!row.runs(direction)) {
       candidates.push_back({row.name, "it has no kernel for this direction"});
       continue;
     }
-    const Reason reason = row.active().supports(problem, direction);
-    candidates.push_back({row.name, reason.refused ? reason.text : ""});
+    const auto& kernel = row.active();
+    const Reason reason = kernel.supports(problem, direction);
+    std::string refusal = reason.refused ? reason.text : "";
+    if (!reason.refused && request.max_workspace())
+      refusal = over_limit(request, kernel.workspace_bytes(problem, direction, 1));
+    candidates.push_back({row.name, refusal});
   }
   return candidates;
 }
 
-// Picks the row: the one asked for, else `preferred` (may be null), else the first that accepts.
+template <class Row>
+struct Selection {
+  const Row& row;
+  std::string why;
+};
+
+// Picks the row: the one asked for, else the preferred one, else the first that accepts.
 template <class Row, class Problem>
-const Row& select_row(std::span<const Row> rows, const Problem& problem, Direction direction,
-                      const Request& request, const char* preferred) {
-  const auto candidates = list_candidates(rows, problem, direction, request.backend());
+Selection<Row> select_row(std::span<const Row> rows, const Problem& problem, Direction direction,
+                          const Request& request, const Preference& preference = {}) {
+  const auto candidates = list_candidates(rows, problem, direction, request);
   const auto find = [&](const std::string& name) -> const Row* {
     size_t i = 0;
     for (const Row& row : rows) {
@@ -114,14 +140,15 @@ const Row& select_row(std::span<const Row> rows, const Problem& problem, Directi
     return nullptr;
   };
   if (request.algo() != "auto") {
-    if (const Row* row = find(request.algo())) return *row;
+    if (const Row* row = find(request.algo())) return {*row, "algo names it"};
     throw_no_algorithm(request, candidates);
   }
-  if (preferred != nullptr) {
-    if (const Row* row = find(preferred)) return *row;
+  if (preference.algorithm != nullptr) {
+    if (const Row* row = find(preference.algorithm)) return {*row, preference.reason};
   }
   for (const Candidate& candidate : candidates) {
-    if (const Row* row = find(candidate.name)) return *row;
+    if (const Row* row = find(candidate.name))
+      return {*row, why_in_order(request, candidates, candidate.name, preference)};
   }
   throw_no_algorithm(request, candidates);
 }
@@ -129,17 +156,20 @@ const Row& select_row(std::span<const Row> rows, const Problem& problem, Directi
 // `fill` sets the arrays' pointers from the call's, in the order of the request's arrays and the
 // plan's outputs.
 template <class Problem, class Arrays, class Fill>
-Plan make_plan(const Request& request, const AlgorithmRow<Problem, Arrays>& row,
+Plan make_plan(const Request& request, const Selection<AlgorithmRow<Problem, Arrays>>& selection,
                const Problem& problem, Direction direction, std::vector<OutputSpec> outputs,
                Fill fill) {
+  const AlgorithmRow<Problem, Arrays>& row = selection.row;
   const Kernel<Problem, Arrays>* kernel = &row.active();
   Plan plan;
   plan.op = request.op();
   plan.algorithm = row.name;
+  plan.why = selection.why;
   plan.backend = row.backend;
   plan.bound = row.bound;
   plan.input_bytes = request.input_bytes();
   plan.outputs = std::move(outputs);
+  plan.max_workspace = request.max_workspace();
   plan.workspace_bytes = [=](int threads) {
     return kernel->workspace_bytes(problem, direction, threads);
   };

@@ -26,7 +26,7 @@ struct PeakKernels {
 constexpr int64_t kPieceBytes = 1024;
 constexpr int64_t kSinkBytes = 64;
 
-// About a third of a second. Best of many rounds: a peak is what the machine does undisturbed.
+// Half a second. Best of many rounds: a peak is what the machine does undisturbed.
 Peaks measure_cpu_peaks(DType dtype, int threads);
 
 #if defined(CK_WITH_CUDA)

@@ -2,6 +2,7 @@
 
 from convkit._native import CudaError, num_threads
 from convkit.dispatch import backend, set_backend
+from convkit.explanation import explain
 from convkit.ops.conv2d import conv2d, conv2d_input_grad, conv2d_weight_grad
 from convkit.ops.gram import gram_matrix, gram_matrix_grad
 from convkit.ops.im2col import col2im, im2col
@@ -21,6 +22,7 @@ __all__ = [
     "conv2d_algorithms",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "explain",
     "gram_matrix",
     "gram_matrix_grad",
     "im2col",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from convkit.arrays import DLPACK, HOST, NUMPY, Buffer, Spec, finish, wrap
 
 BACKENDS = ("auto", "cpu", "cuda", "simt", "reference")
 PLAN_LIMIT = 4096
+_LARGEST_LIMIT = 2**63 - 1
 
 _backend = "auto"
 Specs = tuple[tuple[tuple[int, ...], str], ...]
@@ -83,12 +85,13 @@ def _canonical(value: Any) -> Any:
 
 def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
     """The backend for these arrays; ValueError where they are not all where it can run."""
-    device, first = HOST, ""
+    device, first, described = HOST, "", True
     for name, buffer in buffers.items():
         if buffer is None:
             continue
         if not first:
             device, first = buffer.device, name
+            described = type(buffer.source) is Spec
         elif buffer.device != device:
             places = " and ".join(
                 f"{n} on {'the host' if b.device == HOST else f'CUDA device {b.device}'}"
@@ -98,6 +101,8 @@ def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
             raise ValueError(f"{op}: all arrays must be in one place, but got {places}")
     if _backend == "auto":
         return "cpu" if device == HOST else "cuda"
+    if described:  # shapes are nowhere yet
+        return _backend
     if (_backend == "cuda") != (device != HOST):
         place = "the host" if device == HOST else f"CUDA device {device}"
         raise ValueError(f"{op}: {first} is on {place}, but the backend is {_backend!r}")
@@ -175,6 +180,23 @@ def _check_device_overlap(op: str, name: str, buffer: Buffer, inputs: dict[str, 
             raise ValueError(f"{op}: {name} shares memory with {other}, must not")
 
 
+def check_limit(op: str, value: Any) -> int | None:
+    """max_workspace as the native side takes it."""
+    if value is None:
+        return None
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        limit = operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"{op}: max_workspace is {value!r}, must be None or an int (bytes)"
+        ) from None
+    if limit < 0:
+        raise ValueError(f"{op}: max_workspace is {limit}, must be at least 0")
+    return min(limit, _LARGEST_LIMIT)
+
+
 class Call(NamedTuple):
     """One call as the native side takes it, without its data."""
 
@@ -183,6 +205,7 @@ class Call(NamedTuple):
     backend: str
     arrays: dict[str, tuple[tuple[int, ...], str] | None]
     parameters: dict[str, Any]
+    max_workspace: int | None = None
 
     def planned(self) -> tuple[_native.Plan, Specs]:
         """The cached plan of this call, or a new one; what the rules refuse raises here."""
@@ -192,10 +215,20 @@ class Call(NamedTuple):
             value if type(value) in _PLAIN else _canonical(value)
             for value in self.parameters.values()
         )
+        key: tuple[Any, ...]
         key = (self.op, self.backend, self.algo, values, tuple(self.arrays.values()))
+        if self.max_workspace is not None:
+            key += (self.max_workspace,)
         known = _plans.get(key)
         if known is None:
-            plan = _native.plan(self.op, self.backend, self.algo, self.arrays, self.parameters)
+            plan = _native.plan(
+                self.op,
+                self.backend,
+                self.algo,
+                self.arrays,
+                self.parameters,
+                self.max_workspace,
+            )
             known = (plan, plan.outputs)
             if len(_plans) >= PLAN_LIMIT:
                 _plans.clear()
@@ -207,7 +240,9 @@ class Call(NamedTuple):
 
     def candidates(self) -> list[tuple[str, str]]:
         """The backend's algorithms for this call, each with its refusal or ""."""
-        return _native.candidates(self.op, self.backend, self.arrays, self.parameters)
+        return _native.candidates(
+            self.op, self.backend, self.arrays, self.parameters, self.max_workspace
+        )
 
 
 def run(
@@ -216,6 +251,7 @@ def run(
     parameters: dict[str, Any],
     *,
     algo: str = "auto",
+    max_workspace: Any = None,
     out: Any = None,
     outputs: int = 1,
 ) -> Any:
@@ -235,7 +271,9 @@ def run(
     first = next(iter(buffers.values()))
     if first is None:
         raise TypeError(f"{op}: {next(iter(buffers))} is None, must be an array")
-    # The reference backend obeys the same rules: it is the native problem that checks them.
+    limit = check_limit(op, max_workspace)
+    # The reference backend obeys the same rules: it is the native problem that checks them. It has
+    # no workspace to limit.
     is_reference = backend_name == "reference"
     call = Call(
         op,
@@ -243,6 +281,7 @@ def run(
         "cpu" if is_reference else backend_name,
         {name: None if b is None else (b.shape, b.dtype) for name, b in buffers.items()},
         parameters,
+        None if is_reference else limit,
     )
     if type(first.source) is Spec:
         return call

@@ -178,6 +178,12 @@ BAD: list[tuple[tuple[str, ...], dict[str, Any], Any, list[str]]] = [
     (ALL, {"algo": "magic"}, ValueError, ["'magic'", "auto"]),
     (ALL, {"algo": None}, TypeError, ["algo is None"]),
     (ALL, {"algo": 3}, TypeError, ["algo is 3"]),
+    (ALL, {"max_workspace": -1}, ValueError, ["max_workspace is -1", "at least 0"]),
+    (ALL, {"max_workspace": -(2**70)}, ValueError, ["max_workspace is -", "at least 0"]),
+    (ALL, {"max_workspace": 1.5}, TypeError, ["max_workspace is 1.5", "None or an int"]),
+    (ALL, {"max_workspace": True}, TypeError, ["max_workspace is True", "None or an int"]),
+    (ALL, {"max_workspace": "1M"}, TypeError, ["max_workspace is '1M'", "None or an int"]),
+    (CONVOLUTIONS, {"algo": "im2col", "max_workspace": 1}, ValueError, ["max_workspace is 1"]),
 ]
 ROWS = [
     pytest.param(function, changes, error, parts, id=f"{function}-{next(iter(changes))}-{i}")

@@ -61,7 +61,7 @@ def test_measured_peaks_are_those_of_a_machine():
 
 def test_measure_peaks_says_what_it_cannot_measure():
     for backend in ("simt", "reference"):
-        with pytest.raises(ValueError, match=f"'{backend}', only cpu and cuda have peaks"):
+        with pytest.raises(ValueError, match=f"'{backend}': only cpu and cuda have peaks"):
             measure_peaks(backend)
     if not _native.with_cuda:
         with pytest.raises(ValueError, match="this build has no cuda backend"):

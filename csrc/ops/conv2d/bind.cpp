@@ -49,9 +49,9 @@ OpFunction make_function(const char* name, Direction direction) {
   return {name,
           [=](const Request& call) {
             const Conv2dProblem problem = read_problem(call, direction);
-            const Conv2dRow& row = select_row(conv2d_algorithms(), problem, direction, call,
-                                              preferred_conv2d(problem, direction, call.backend()));
-            return make_plan(call, row, problem, direction,
+            const auto chosen = select_row(conv2d_algorithms(), problem, direction, call,
+                                           preferred_conv2d(problem, direction, call.backend()));
+            return make_plan(call, chosen, problem, direction,
                              {{output_shape(problem, direction), dtype_name(problem.dtype)}},
                              [=](Conv2dArrays& arrays, auto in, auto out) {
                                set_pointers(arrays, direction, in, out);
@@ -59,7 +59,7 @@ OpFunction make_function(const char* name, Direction direction) {
           },
           [=](const Request& call) {
             return list_candidates(conv2d_algorithms(), read_problem(call, direction), direction,
-                                   call.backend());
+                                   call);
           }};
 }
 

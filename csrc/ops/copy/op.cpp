@@ -45,13 +45,11 @@ Op describe_copy() {
       [=](const Request& call) {
         const CopyProblem problem = read_problem(call);
         return make_plan(
-            call, select_row(rows, problem, fprop, call, nullptr), problem, fprop,
+            call, select_row(rows, problem, fprop, call), problem, fprop,
             {{call.required_shape("x"), call.dtype_of("x")}},
             [](CopyArrays& arrays, auto in, auto out) { arrays.src = in[0], arrays.dst = out[0]; });
       },
-      [=](const Request& call) {
-        return list_candidates(rows, read_problem(call), fprop, call.backend());
-      }};
+      [=](const Request& call) { return list_candidates(rows, read_problem(call), fprop, call); }};
   return {"copy", {copy}, describe(rows)};
 }
 

@@ -24,8 +24,8 @@ OpFunction make_function(const char* name, Direction direction) {
   return {name,
           [=](const Request& call) {
             const GramProblem problem = read_problem(call, direction);
-            const GramRow& row = select_row(gram_algorithms(), problem, direction, call, nullptr);
-            return make_plan(call, row, problem, direction,
+            const auto chosen = select_row(gram_algorithms(), problem, direction, call);
+            return make_plan(call, chosen, problem, direction,
                              {{output_shape(problem, direction), dtype_name(problem.dtype)}},
                              [=](GramArrays& arrays, auto in, auto out) {
                                arrays.out = out[0];
@@ -38,7 +38,7 @@ OpFunction make_function(const char* name, Direction direction) {
           },
           [=](const Request& call) {
             return list_candidates(gram_algorithms(), read_problem(call, direction), direction,
-                                   call.backend());
+                                   call);
           }};
 }
 

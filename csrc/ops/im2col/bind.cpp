@@ -28,9 +28,8 @@ OpFunction make_function(const char* name, Direction direction) {
   return {name,
           [=](const Request& call) {
             const Im2colProblem problem = read_problem(call, direction);
-            const Im2colRow& row =
-                select_row(im2col_algorithms(), problem, direction, call, nullptr);
-            return make_plan(call, row, problem, direction,
+            const auto chosen = select_row(im2col_algorithms(), problem, direction, call);
+            return make_plan(call, chosen, problem, direction,
                              {{output_shape(problem, direction), dtype_name(problem.dtype)}},
                              [](Im2colArrays& arrays, auto in, auto out) {
                                arrays.in = in[0], arrays.out = out[0];
@@ -38,7 +37,7 @@ OpFunction make_function(const char* name, Direction direction) {
           },
           [=](const Request& call) {
             return list_candidates(im2col_algorithms(), read_problem(call, direction), direction,
-                                   call.backend());
+                                   call);
           }};
 }
 

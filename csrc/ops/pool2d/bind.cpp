@@ -60,16 +60,15 @@ OpFunction make_function(const char* name, bool is_max, Direction direction) {
   return {name,
           [=](const Request& call) {
             const Pool2dProblem problem = read_problem(call, is_max, direction);
-            const Pool2dRow& row =
-                select_row(pool2d_algorithms(), problem, direction, call, nullptr);
-            return make_plan(call, row, problem, direction, output_specs(problem, direction),
+            const auto chosen = select_row(pool2d_algorithms(), problem, direction, call);
+            return make_plan(call, chosen, problem, direction, output_specs(problem, direction),
                              [=](Pool2dArrays& arrays, auto in, auto out) {
                                set_pointers(arrays, is_max, direction, in, out);
                              });
           },
           [=](const Request& call) {
             return list_candidates(pool2d_algorithms(), read_problem(call, is_max, direction),
-                                   direction, call.backend());
+                                   direction, call);
           }};
 }
 

@@ -18,6 +18,7 @@ def max_pool2d(
     return_indices: bool = False,
     layout: str = "NCHW",
     algo: str = "auto",
+    max_workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """Largest pixel of each window.
@@ -36,6 +37,7 @@ def max_pool2d(
         dilation: int or pair, >= 1: how far apart a window's pixels are.
         return_indices: True also returns where each maximum stands.
         algo: "auto" or the name of an algorithm.
+        max_workspace: None, or the most bytes of scratch memory, as in conv2d.
         out: dense array for y, of its shape and dtype; with return_indices a tuple of two. Must not
             overlap x.
 
@@ -66,6 +68,7 @@ def max_pool2d(
             "layout": layout,
         },
         algo=algo,
+        max_workspace=max_workspace,
         out=out,
         outputs=2 if return_indices is True else 1,
     )
@@ -83,6 +86,7 @@ def max_pool2d_grad(
     ceil_mode: bool = False,
     layout: str = "NCHW",
     algo: str = "auto",
+    max_workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """Gradient of `max_pool2d` with respect to x.
@@ -95,7 +99,8 @@ def max_pool2d_grad(
         indices: int64, as max_pool2d returns them. An index that is no pixel of its window takes
             its gradient nowhere.
         x_shape: the shape of x.
-        kernel_size, stride, padding, dilation, ceil_mode, layout, algo, out: as in max_pool2d.
+        kernel_size, stride, padding, dilation, ceil_mode, layout, algo, max_workspace, out:
+            as in max_pool2d.
 
     Returns: an array of shape x_shape, of grad_y's array type, dtype and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -123,6 +128,7 @@ def max_pool2d_grad(
             "layout": layout,
         },
         algo=algo,
+        max_workspace=max_workspace,
         out=out,
     )
 
@@ -137,6 +143,7 @@ def avg_pool2d(
     count_include_pad: bool = True,
     layout: str = "NCHW",
     algo: str = "auto",
+    max_workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """Mean of each window.
@@ -152,7 +159,7 @@ def avg_pool2d(
         padding: int, pair or ((top, bottom), (left, right)), each smaller than the kernel. Zeros.
         count_include_pad: True divides by the window's area inside the padded image (all of it,
             except where ceil_mode lets a window pass the end), False by its number of pixels.
-        ceil_mode, algo: as in max_pool2d.
+        ceil_mode, algo, max_workspace: as in max_pool2d.
         out: dense array for the result, of its shape and dtype; must not overlap x.
 
     Returns: (N, C, P, Q), or (N, P, Q, C) for NHWC, of x's array type, dtype and device, on x's
@@ -179,6 +186,7 @@ def avg_pool2d(
             "layout": layout,
         },
         algo=algo,
+        max_workspace=max_workspace,
         out=out,
     )
 
@@ -194,6 +202,7 @@ def avg_pool2d_grad(
     count_include_pad: bool = True,
     layout: str = "NCHW",
     algo: str = "auto",
+    max_workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """Gradient of `avg_pool2d` with respect to x.
@@ -204,8 +213,8 @@ def avg_pool2d_grad(
     Args:
         grad_y: the gradient of avg_pool2d's result, of its shape.
         x_shape: the shape of x.
-        kernel_size, stride, padding, ceil_mode, count_include_pad, layout, algo, out: as in
-            avg_pool2d.
+        kernel_size, stride, padding, ceil_mode, count_include_pad, layout, algo, max_workspace,
+            out: as in avg_pool2d.
 
     Returns: an array of shape x_shape, of grad_y's array type, dtype and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -229,5 +238,6 @@ def avg_pool2d_grad(
             "layout": layout,
         },
         algo=algo,
+        max_workspace=max_workspace,
         out=out,
     )

@@ -2,6 +2,7 @@
 
 from convkit.dispatch import use_backend
 
+from .calls import FUNCTIONS, problem_of
 from .cases import (
     Outcome,
     algorithms,
@@ -24,12 +25,13 @@ from .compare import (
     same_bits,
 )
 from .cost import Cost, cost_of
-from .data import KINDS, copies_only, exact_on_whole, make_data
+from .data import KINDS, array_shapes, copies_only, exact_on_whole, make_data
 from .lines import Conv2d, Gram, Im2col, Pool2d, Problem, parse
 from .problems import PROBLEMS, problems
-from .roofline import Peaks, floor_seconds, measure_peaks
+from .roofline import Peaks, floor_seconds, measure_peaks, why_no_peaks
 
 __all__ = [
+    "FUNCTIONS",
     "KINDS",
     "PROBLEMS",
     "Comparison",
@@ -43,6 +45,7 @@ __all__ = [
     "Pool2d",
     "Problem",
     "algorithms",
+    "array_shapes",
     "bound_of",
     "candidates",
     "check_case",
@@ -55,6 +58,7 @@ __all__ = [
     "make_data",
     "measure_peaks",
     "parse",
+    "problem_of",
     "problems",
     "refusal_parts",
     "reproducer",
@@ -65,4 +69,5 @@ __all__ = [
     "simt_order",
     "use_backend",
     "use_threads",
+    "why_no_peaks",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .data import array_shapes
-from .lines import Problem
+from .lines import Conv2d, Pool2d, Problem
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,20 @@ def cost_of(problem: Problem, direction: str, dtype: str = "float32") -> Cost:
         sum(_bytes(shape, _dtype_of(name, dtype)) for name, shape in arrays.items()),
         sum(
             _bytes(shape, _dtype_of(name, dtype))
-            for name, shape in problem.results(direction).items()
+            for name, shape in _results(problem, direction).items()
         ),
     )
+
+
+def _results(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]:
+    """What a direction writes."""
+    if direction == "dgrad":
+        return {"grad_x": problem.x_shape}
+    if isinstance(problem, Conv2d) and direction == "wgrad":
+        return {"grad_w": problem.w_shape}
+    if isinstance(problem, Pool2d) and problem.kind == "max":
+        return {"y": problem.y_shape, "indices": problem.y_shape}
+    return {"y": problem.y_shape}
 
 
 def _dtype_of(name: str, dtype: str) -> str:

@@ -81,10 +81,6 @@ class Problem:
         """Operations of the forward direction."""
         return self.flops_in("fprop")
 
-    def results(self, direction: str) -> dict[str, tuple[int, ...]]:
-        """Shapes of what a direction writes; "indices" are of int64."""
-        return {"y": self.y_shape} if direction == "fprop" else {"grad_x": self.x_shape}
-
     def call(self, direction: str, data: dict[str, Any]) -> Call:
         """(function name, arguments, keyword arguments): the same for convkit and its reference."""
         raise NotImplementedError
@@ -163,9 +159,6 @@ class Conv2d(_Windowed):
         taps = self.c // self.groups * self.r * self.s
         return 2 * self.n * self.k * math.prod(self.output) * taps
 
-    def results(self, direction: str) -> dict[str, tuple[int, ...]]:
-        return {"grad_w": self.w_shape} if direction == "wgrad" else super().results(direction)
-
     def gemm_k(self, direction: str) -> int:
         if direction == "fprop":
             return self.c // self.groups * self.r * self.s
@@ -240,11 +233,6 @@ class Pool2d(_Windowed):
         outputs = self.n * self.c * math.prod(self.output)
         one_term = self.kind == "max" and direction == "dgrad"  # the maximum's pixel alone
         return outputs if one_term else outputs * self.r * self.s
-
-    def results(self, direction: str) -> dict[str, tuple[int, ...]]:
-        shapes = super().results(direction)
-        with_indices = self.kind == "max" and direction == "fprop"
-        return shapes | {"indices": self.y_shape} if with_indices else shapes
 
     def call(self, direction: str, data: dict[str, Any]) -> Call:
         options: dict[str, Any] = {

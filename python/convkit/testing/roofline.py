@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from convkit import _native
-from convkit.dispatch import require_cuda
 
 from .cost import Cost
 
@@ -24,22 +23,31 @@ class Peaks:
         return self.flops_per_s / self.bytes_per_s
 
 
+def why_no_peaks(backend: str) -> str:
+    """Why a backend has no roofline here; "" where it has one."""
+    if backend == "cpu":
+        return ""
+    if backend != "cuda":
+        return "only cpu and cuda have peaks; simt runs each GPU thread as a fiber, for checking"
+    if not _native.with_cuda:
+        return "this build has no cuda backend"
+    return "" if _native.cuda_devices() else "no CUDA device"
+
+
 def measure_peaks(
     backend: str = "cpu", dtype: str = "float32", threads: int | None = None
 ) -> Peaks:
-    """Measures the peaks: about a third of a second.
+    """Measures the peaks: about half a second.
 
     FLOPs by a loop of independent multiply-adds in registers, of the instruction set in use; bytes
     by reading and by copying arrays beyond the caches, whichever moves more. The best of many
-    rounds, on the thread pool of the ops (`threads` None: as many as convkit.num_threads()).
+    rounds, on the thread pool of the ops (`threads` None: as many as convkit.num_threads()). Where
+    other programs hold the cores all the time, the peaks come out lower.
 
-    Raises: ValueError for a backend without a roofline: simt runs each GPU thread as a fiber and
-        reference is NumPy, neither has a peak that would mean something.
+    Raises: ValueError for a backend without a roofline (see why_no_peaks).
     """
-    if backend == "cuda":
-        require_cuda("measure_peaks")
-    elif backend != "cpu":
-        raise ValueError(f"measure_peaks: backend is {backend!r}, only cpu and cuda have peaks")
+    if why := why_no_peaks(backend):
+        raise ValueError(f"measure_peaks: backend is {backend!r}: {why}")
     count = _native.num_threads() if threads is None else threads
     flops, moved = _native.measure_peaks(backend, dtype, count)
     return Peaks(backend, dtype, count, flops, moved)
