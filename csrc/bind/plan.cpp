@@ -68,8 +68,9 @@ DType Request::common_dtype(std::initializer_list<const char*> arrays) const {
     const py::object entry = arrays_[array];
     if (entry.is_none()) continue;
     const auto name = entry.cast<py::tuple>()[1].cast<std::string>();
-    if (name != "float32" && name != "float64") {
-      throw_type_error("%s: %s.dtype is %s, must be float32 or float64", op(), array, name.c_str());
+    if (name != "float32" && name != "float64" && !is_16_bit(name)) {
+      throw_type_error("%s: %s.dtype is %s, must be float32, float64, float16 or bfloat16", op(),
+                       array, name.c_str());
     }
     if (first.empty()) {
       first = name, first_name = array;
@@ -85,22 +86,31 @@ std::string Request::dtype_of(const char* array) const {
   return py::object(arrays_[array]).cast<py::tuple>()[1].cast<std::string>();
 }
 
+std::string Request::result_dtype() const { return arrays().front().dtype; }
+
 void Request::require_dtype(const char* array, const char* dtype) const {
   const std::string name = dtype_of(array);
   if (name == dtype) return;
   throw_type_error("%s: %s.dtype is %s, must be %s", op(), array, name.c_str(), dtype);
 }
 
+std::vector<NamedArray> Request::arrays() const {
+  std::vector<NamedArray> arrays;
+  for (const auto& [name, entry] : arrays_) {
+    arrays.push_back({name.cast<std::string>(), "", {}});
+    if (entry.is_none()) continue;
+    const auto pair = py::reinterpret_borrow<py::tuple>(entry);
+    arrays.back().shape = pair[0].cast<Shape>();
+    arrays.back().dtype = pair[1].cast<std::string>();
+  }
+  return arrays;
+}
+
 std::vector<int64_t> Request::input_bytes() const {
   std::vector<int64_t> sizes;
-  for (const auto& [name, entry] : arrays_) {
-    if (entry.is_none()) {
-      sizes.push_back(-1);
-      continue;
-    }
-    const auto pair = py::reinterpret_borrow<py::tuple>(entry);
-    int64_t bytes = itemsize_of(pair[1].cast<std::string>());
-    for (const int64_t side : pair[0].cast<Shape>()) bytes = saturating_product(bytes, side);
+  for (const NamedArray& array : arrays()) {
+    int64_t bytes = array.dtype.empty() ? -1 : itemsize_of(array.dtype);
+    for (const int64_t side : array.shape) bytes = saturating_product(bytes, side);
     sizes.push_back(bytes);
   }
   return sizes;
@@ -204,9 +214,9 @@ bool Request::flag(const char* name) const {
   bad_parameter(op_, name, value, "True or False");
 }
 
-std::string dtype_name(DType dtype) { return dtype == DType::kFloat32 ? "float32" : "float64"; }
-
-int64_t itemsize_of(const std::string& dtype) { return dtype == "float32" ? 4 : 8; }
+int64_t itemsize_of(const std::string& dtype) {
+  return is_16_bit(dtype) ? 2 : dtype == "float32" ? 4 : 8;
+}
 
 const char* backend_name(Backend backend) {
   return backend == Backend::kCpu ? "cpu" : backend == Backend::kSimt ? "simt" : "cuda";

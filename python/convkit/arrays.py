@@ -68,7 +68,9 @@ def _numpy_buffer(array: np.ndarray) -> Buffer:
         known = _names[dtype] = (dtype.name, dtype.isnative)
     name, is_native = known
     dense = is_native and flags.c_contiguous and flags.aligned
-    return Buffer(array, array.shape, name, HOST, dense, array, array.strides, NUMPY)
+    # NumPy lends no memory of a type it does not know: bfloat16 goes by its bits.
+    handle = array.view(np.uint16) if name == "bfloat16" else array
+    return Buffer(array, array.shape, name, HOST, dense, handle, array.strides, NUMPY)
 
 
 def _cupy_empty(shape: tuple[int, ...], dtype: str, like: Any) -> Any:
@@ -144,13 +146,15 @@ def _device_of(array: Any) -> int:
 
 def _interface_buffer(array: Any, interface: dict[str, Any], family: Family) -> Buffer:
     dtype = np.dtype(interface["typestr"])
+    # The protocol has no word for bfloat16.
+    name = str(array.dtype)[len("torch.") :] if family is TORCH else dtype.name
     shape = tuple(interface["shape"])
     strides = interface.get("strides")
     dense_strides = _dense_strides(shape, dtype.itemsize)
     return Buffer(
         array,
         shape,
-        dtype.name,
+        name,
         _device_of(array),
         dtype.isnative and (strides is None or tuple(strides) == dense_strides or 0 in shape),
         int(interface["data"][0]),
@@ -200,13 +204,16 @@ def wrap(op: str, name: str, array: Any) -> Buffer:
     if interface is not None:
         return _interface_buffer(array, interface, family)
     if hasattr(array, "__dlpack__"):
+        is_bfloat16 = library == "torch" and str(array.dtype) == "torch.bfloat16"
+        bits = array.view(sys.modules["torch"].int16) if is_bfloat16 else array
         try:
-            host = np.from_dlpack(array)
+            host = np.from_dlpack(bits)
         except (BufferError, RuntimeError, TypeError) as error:
             raise TypeError(f"{op}: {name} cannot be read through DLPack: {error}") from error
-        return _numpy_buffer(host)._replace(
+        buffer = _numpy_buffer(host)._replace(
             source=array, family=TORCH if library == "torch" else DLPACK
         )
+        return buffer._replace(dtype="bfloat16") if is_bfloat16 else buffer
     raise TypeError(
         f"{op}: {name} is {kind.__module__}.{kind.__qualname__}, must be an array "
         "(NumPy, CuPy, or anything with __dlpack__ or __cuda_array_interface__)"

@@ -266,7 +266,11 @@ def _results(
     """The arrays for the results, new or the caller's, and what the native side takes of each."""
     if out is None:
         results = [first.family.empty(shape, dtype, first.source) for shape, dtype in specs]
-        handles = [r if type(r) is np.ndarray else wrap(op, "out", r).handle for r in results]
+        known = [type(r) is np.ndarray and r.dtype.kind != "V" for r in results]
+        handles = [
+            r if plain else wrap(op, "out", r).handle
+            for r, plain in zip(results, known, strict=True)
+        ]
         return results, handles
     if len(specs) == 1:
         results = [out]
@@ -289,9 +293,20 @@ def _run_reference(
 ) -> None:
     from convkit import reference
 
-    named = {name: None if b is None else b.handle for name, b in buffers.items()}
+    named = {
+        name: None if b is None else _numbers(b.handle, b.dtype) for name, b in buffers.items()
+    }
     value = getattr(reference, op)(**named, **parameters)
     for handle, result in zip(
         handles, value if isinstance(value, tuple) else (value,), strict=False
     ):
-        handle[...] = result
+        _numbers(handle, result.dtype.name)[...] = result
+
+
+def _numbers(handle: np.ndarray, dtype: str) -> np.ndarray:
+    """A host array whose bfloat16 stood as bits, as numbers again."""
+    if dtype != "bfloat16":
+        return handle
+    import ml_dtypes
+
+    return handle.view(ml_dtypes.bfloat16)

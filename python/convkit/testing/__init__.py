@@ -23,7 +23,7 @@ from .compare import (
     run_reference,
     same_bits,
 )
-from .data import KINDS, copies_only, exact_on_whole, make_data
+from .data import KINDS, as_dtype, copies_only, exact_on_whole, make_data
 from .lines import Conv2d, Gram, Im2col, Pool2d, Problem, parse
 from .problems import PROBLEMS, problems
 
@@ -39,6 +39,7 @@ __all__ = [
     "Pool2d",
     "Problem",
     "algorithms",
+    "as_dtype",
     "bound_of",
     "candidates",
     "check_case",

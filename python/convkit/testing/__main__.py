@@ -5,6 +5,7 @@ import sys
 
 from . import KINDS, PROBLEMS, Problem, candidates, check_case, parse, problems
 
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 TAGS = ("core", "edge", "layer", "huge")
 
 
@@ -26,7 +27,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--direction", action="append", choices=("fprop", "dgrad", "wgrad"))
     parser.add_argument("--algo", help="default: all of the backend that take the problem")
     parser.add_argument("--backend", default="cpu")
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument("--data", choices=KINDS, default="normal")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

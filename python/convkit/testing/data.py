@@ -15,6 +15,15 @@ KINDS = ("whole", "normal", "one_signed", "wide", "flat")
 _LARGEST_WHOLE = 4
 
 
+def as_dtype(name: Any) -> np.dtype[Any]:
+    """The NumPy type of a name; bfloat16 comes from ml_dtypes."""
+    if name == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
+
+
 def make_data(
     problem: Problem,
     direction: str,
@@ -37,7 +46,7 @@ def make_data(
         values = _draw(rng, shape, kind, problem.layout)
         if kind == "whole" and name in ("x", "grad_y"):
             values *= whole_factor(problem, direction) or 1
-        data[name] = np.ascontiguousarray(values, dtype=dtype)
+        data[name] = np.ascontiguousarray(values, dtype=as_dtype(dtype))
     if "indices" in data:
         forward = {"x": np.ascontiguousarray(_draw(rng, problem.x_shape, kind, problem.layout))}
         name, arrays, options = problem.call("fprop", forward)
