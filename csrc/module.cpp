@@ -17,13 +17,15 @@ Op describe_conv2d();
 Op describe_copy();
 Op describe_gram();
 Op describe_im2col();
+Op describe_linear();
 Op describe_pool2d();
 
 namespace {
 
 const std::vector<Op>& ops() {
   static const std::vector<Op> all = {
-      describe_conv2d(), describe_pool2d(), describe_gram(), describe_im2col(), describe_copy(),
+      describe_conv2d(), describe_pool2d(), describe_gram(), describe_im2col(),
+      describe_linear(), describe_copy(),
   };
   return all;
 }

@@ -198,7 +198,7 @@ def guard(shape: tuple[int, ...], dtype: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def plain(problem: Problem) -> Problem:
     """The problem without its epilogue, which belongs to fprop alone."""
-    if not isinstance(problem, testing.Conv2d):
+    if not isinstance(problem, (testing.Conv2d, testing.Linear)):
         return problem
     return dataclasses.replace(problem, bias=False, residual=False, activation=None)
 

@@ -24,7 +24,7 @@ from .compare import (
     same_bits,
 )
 from .data import KINDS, as_dtype, copies_only, exact_on_whole, make_data
-from .lines import Conv2d, Gram, Im2col, Pool2d, Problem, parse
+from .lines import Conv2d, Gram, Im2col, Linear, Pool2d, Problem, parse
 from .problems import PROBLEMS, problems
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Expected",
     "Gram",
     "Im2col",
+    "Linear",
     "Outcome",
     "Pool2d",
     "Problem",

@@ -16,7 +16,7 @@ from convkit import reference
 from convkit.reference.pool2d import divisor
 
 from .data import as_dtype, copies_only
-from .lines import Conv2d, Gram, Im2col, Pool2d, Problem
+from .lines import Conv2d, Gram, Im2col, Linear, Pool2d, Problem
 
 DEFAULT_BOUND = 8.0
 # Bits after the point, and the smallest normal exponent.
@@ -141,7 +141,7 @@ def reproducer(
 def _spread(problem: Problem, direction: str, wide: dict[str, Any]) -> Any:
     """sqrt(Kg) * RSS."""
     squares = {name: a if name == "indices" else a * a for name, a in wide.items()}
-    if isinstance(problem, Conv2d):
+    if isinstance(problem, (Conv2d, Linear)):
         return _conv2d_spread(problem, direction, squares)
     if isinstance(problem, Pool2d):
         return _pool2d_spread(problem, direction, squares)
@@ -155,7 +155,7 @@ def _spread(problem: Problem, direction: str, wide: dict[str, Any]) -> Any:
     )  # the squares' sum is divided by size once, not twice
 
 
-def _conv2d_spread(problem: Conv2d, direction: str, squares: dict[str, Any]) -> Any:
+def _conv2d_spread(problem: Conv2d | Linear, direction: str, squares: dict[str, Any]) -> Any:
     """Bias and residual are two more products; an activation never widens an error."""
     name, arrays, options = problem.call(direction, squares)
     if direction == "fprop":

@@ -9,7 +9,7 @@ import numpy as np
 from convkit import reference
 from convkit.reference.pool2d import divisor
 
-from .lines import Conv2d, Gram, Im2col, Pool2d, Problem
+from .lines import Conv2d, Gram, Im2col, Linear, Pool2d, Problem
 
 KINDS = ("whole", "normal", "one_signed", "wide", "flat")
 _LARGEST_WHOLE = 4
@@ -61,7 +61,7 @@ def array_shapes(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]
         shapes["x"] = problem.x_shape
     if direction != "fprop":
         shapes["grad_y"] = problem.y_shape
-    if isinstance(problem, Conv2d):
+    if isinstance(problem, (Conv2d, Linear)):
         if direction != "wgrad":
             shapes["w"] = problem.w_shape
         if direction == "fprop" and problem.bias:
@@ -75,7 +75,7 @@ def array_shapes(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]
 
 def exact_on_whole(problem: Problem, direction: str) -> bool:
     """Whether every step on "whole" data is a whole number, so that all algorithms must agree."""
-    if isinstance(problem, Conv2d):
+    if isinstance(problem, (Conv2d, Linear)):
         return direction != "fprop" or problem.activation in (None, "relu")
     if isinstance(problem, Gram):
         size = problem.c * problem.h * problem.w

@@ -2,6 +2,7 @@
 
 conv2d  n1c3h227w227-k96r11s11-st4-pd0      pool2d  max-n1c96h55w55-r3s3-st2-pd0
 gram    n1c64h56w56                         im2col  n1c3h8w8-r3s3-st1-pd1
+linear  n16c400-k120-bias-relu (n rows of c features to k)
 
 Optional words follow in any order: stride st2 or st2x1 (height x width); padding pd1, pd1x2,
 pt0pb1pl0pr1 (top, bottom, left, right), same, valid, full; dilation dl2 or dl2x1; groups g32;
@@ -28,6 +29,7 @@ class Problem:
 
     op: ClassVar[str]
     directions: ClassVar[tuple[str, ...]] = ("fprop", "dgrad")
+    layouts: ClassVar[tuple[str, ...]] = ("NCHW", "NHWC")
 
     n: int
     c: int
@@ -64,7 +66,7 @@ class Problem:
         return (n, c, h, w) if self.layout == "NCHW" else (n, h, w, c)
 
     @property
-    def x_shape(self) -> tuple[int, int, int, int]:
+    def x_shape(self) -> tuple[int, ...]:
         return self.in_layout(self.n, self.c, self.h, self.w)
 
     @property
@@ -317,7 +319,59 @@ class Im2col(_Windowed):
         return "col2im", (data["grad_y"], self.x_shape, size), options
 
 
-CLASSES: dict[str, type[Problem]] = {one.op: one for one in (Conv2d, Pool2d, Gram, Im2col)}
+@dataclass(frozen=True, kw_only=True)
+class Linear(Problem):
+    """y = act(x w^T + bias + residual) on n rows; no image, so one layout."""
+
+    op: ClassVar[str] = "linear"
+    directions: ClassVar[tuple[str, ...]] = ("fprop", "dgrad", "wgrad")
+    layouts: ClassVar[tuple[str, ...]] = ("NCHW",)
+
+    h: int = 1
+    w: int = 1
+    k: int
+    bias: bool = False
+    residual: bool = False
+    activation: str | None = None
+
+    def _parts(self) -> tuple[str, ...]:
+        return (
+            f"n{self.n}c{self.c}",
+            f"k{self.k}",
+            "bias" if self.bias else "",
+            "residual" if self.residual else "",
+            self.activation or "",
+        )
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        return self.n, self.c
+
+    @property
+    def w_shape(self) -> tuple[int, int]:
+        return self.k, self.c
+
+    @property
+    def y_shape(self) -> tuple[int, int]:
+        return self.n, self.k
+
+    @property
+    def flops(self) -> int:
+        return 2 * self.n * self.c * self.k
+
+    def gemm_k(self, direction: str) -> int:
+        return {"fprop": self.c, "dgrad": self.k, "wgrad": self.n}[direction]
+
+    def call(self, direction: str, data: dict[str, Any]) -> Call:
+        if direction == "dgrad":
+            return "linear_input_grad", (data["grad_y"], data["w"]), {}
+        if direction == "wgrad":
+            return "linear_weight_grad", (data["grad_y"], data["x"]), {}
+        options = {"activation": self.activation, "residual": data.get("residual")}
+        return "linear", (data["x"], data["w"], data.get("bias")), options
+
+
+CLASSES: dict[str, type[Problem]] = {one.op: one for one in (Conv2d, Pool2d, Gram, Im2col, Linear)}
 
 _WORDS: dict[str, dict[str, Any]] = {
     "same": {"padding": "same"},

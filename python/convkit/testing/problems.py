@@ -179,6 +179,29 @@ layer resnet50.avg        avg-n1c2048h7w7-r7s7-st1-pd0
 huge pixels               max-n1c1h46342w46342-r2s2-st2-pd0
 """
 
+_LINEAR = """
+core small                n4c10-k7
+core epilogue             n3c33-k17-bias-residual-relu
+core tanh                 n5c16-k16-bias-tanh
+core tile                 n64c48-k64
+core tail                 n37c70-k65-bias
+edge single               n1c1-k1
+edge no_rows              n0c5-k3-bias
+edge one_row              n1c300-k130-bias-sigmoid
+edge one_output           n9c257-k1
+edge one_feature          n9c1-k33-relu
+edge rows_5               n5c129-k67
+edge over_segment         n2c2300-k9
+edge long_features        n2c70000-k3
+edge long_outputs         n1c3-k9000
+edge long_rows            n9000c2-k3
+layer lenet.f6            n1c120-k84-bias-tanh
+layer lenet.batch         n128c400-k120-bias
+layer alexnet.f6          n1c9216-k4096-bias-relu
+layer alexnet.f8          n16c4096-k1000-bias
+layer resnet50.fc         n1c2048-k1000-bias
+"""
+
 _GRAM = """
 core small                n1c8h6w6
 core 16                   n2c16h8w8
@@ -240,6 +263,7 @@ PROBLEMS: dict[str, tuple[Problem, ...]] = {
     "pool2d": _read("pool2d", _POOL2D),
     "gram": _read("gram", _GRAM),
     "im2col": _read("im2col", _IM2COL),
+    "linear": _read("linear", _LINEAR),
 }
 
 
