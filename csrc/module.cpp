@@ -14,6 +14,7 @@
 namespace ck {
 
 Op describe_conv2d();
+Op describe_conv_transpose2d();
 Op describe_copy();
 Op describe_gram();
 Op describe_im2col();
@@ -24,8 +25,8 @@ namespace {
 
 const std::vector<Op>& ops() {
   static const std::vector<Op> all = {
-      describe_conv2d(), describe_pool2d(), describe_gram(), describe_im2col(),
-      describe_linear(), describe_copy(),
+      describe_conv2d(), describe_pool2d(),           describe_gram(), describe_im2col(),
+      describe_linear(), describe_conv_transpose2d(), describe_copy(),
   };
   return all;
 }

@@ -24,7 +24,7 @@ from .compare import (
     same_bits,
 )
 from .data import KINDS, as_dtype, copies_only, exact_on_whole, make_data
-from .lines import Conv2d, Gram, Im2col, Linear, Pool2d, Problem, parse
+from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem, parse
 from .problems import PROBLEMS, problems
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "PROBLEMS",
     "Comparison",
     "Conv2d",
+    "ConvTranspose2d",
     "Expected",
     "Gram",
     "Im2col",

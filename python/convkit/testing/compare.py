@@ -16,7 +16,7 @@ from convkit import reference
 from convkit.reference.pool2d import divisor
 
 from .data import as_dtype, copies_only
-from .lines import Conv2d, Gram, Im2col, Linear, Pool2d, Problem
+from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 DEFAULT_BOUND = 8.0
 # Bits after the point, and the smallest normal exponent.
@@ -146,6 +146,8 @@ def _spread(problem: Problem, direction: str, wide: dict[str, Any]) -> Any:
     if isinstance(problem, Pool2d):
         return _pool2d_spread(problem, direction, squares)
     (total,) = run_reference(problem, direction, squares)
+    if isinstance(problem, ConvTranspose2d):
+        return np.sqrt(problem.gemm_k(direction) * total)
     if isinstance(problem, Im2col):
         return np.sqrt(problem.windows_per_pixel * total)
     assert isinstance(problem, Gram)

@@ -9,7 +9,7 @@ import numpy as np
 from convkit import reference
 from convkit.reference.pool2d import divisor
 
-from .lines import Conv2d, Gram, Im2col, Linear, Pool2d, Problem
+from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 KINDS = ("whole", "normal", "one_signed", "wide", "flat")
 _LARGEST_WHOLE = 4
@@ -61,9 +61,9 @@ def array_shapes(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]
         shapes["x"] = problem.x_shape
     if direction != "fprop":
         shapes["grad_y"] = problem.y_shape
+    if isinstance(problem, (Conv2d, ConvTranspose2d, Linear)) and direction != "wgrad":
+        shapes["w"] = problem.w_shape
     if isinstance(problem, (Conv2d, Linear)):
-        if direction != "wgrad":
-            shapes["w"] = problem.w_shape
         if direction == "fprop" and problem.bias:
             shapes["bias"] = (problem.k,)
         if direction == "fprop" and problem.residual:

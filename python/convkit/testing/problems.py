@@ -179,6 +179,31 @@ layer resnet50.avg        avg-n1c2048h7w7-r7s7-st1-pd0
 huge pixels               max-n1c1h46342w46342-r2s2-st2-pd0
 """
 
+_CONV_TRANSPOSE2D = """
+core 2x2_strided          n1c16h6w6-k8r2s2-st2-pd0
+core 3x3                  n2c8h7w6-k10r3s3-st1-pd1
+core 3x3_strided          n1c12h5w6-k7r3s3-st2-pd1-op1
+core 4x4_strided          n1c8h5w5-k6r4s4-st2-pd1
+core 5x5_strided          n1c5h4w5-k3r5s5-st3-pd2-op2x1
+core 1x1                  n2c9h5w4-k11r1s1-st1-pd0
+core grouped              n1c12h5w5-k8r3s3-st2-pd1-op1-g4
+core depthwise            n1c8h6w5-k8r4s4-st2-pd1-g8
+edge single               n1c1h1w1-k1r1s1-st1-pd0
+edge empty_batch          n0c3h5w4-k2r3s3-st2-pd1
+edge pixel                n1c3h1w1-k4r4s4-st1-pd0
+edge asymmetric           n1c3h5w6-k4r3s4-st2x3-pt0pb1pl2pr0
+edge dilated              n1c4h5w4-k3r3s2-st1-pd1-dl2x3
+edge wide_output_padding  n1c3h4w5-k4r2s3-st1-pd0-dl3-op2
+edge wide_output_strided  n1c3h4w3-k4r3s3-st2-pd1-dl5x4-op4x3
+edge stride_over_kernel   n1c3h4w5-k4r2s2-st3-pd0-op2
+edge flip                 n1c3h5w4-k4r3s3-st2-pd1-flip
+edge all_but_one_cut      n1c2h2w2-k3r3s3-st1-pd1
+edge long_channels        n1c9000h1w1-k2r1s1-st1-pd0
+layer dcgan.2             n1c512h8w8-k256r4s4-st2-pd1
+layer dcgan.4             n1c128h32w32-k3r4s4-st2-pd1
+layer fcn.up32            n1c21h7w7-k21r4s4-st2-pd1-g21
+"""
+
 _LINEAR = """
 core small                n4c10-k7
 core epilogue             n3c33-k17-bias-residual-relu
@@ -263,6 +288,7 @@ PROBLEMS: dict[str, tuple[Problem, ...]] = {
     "pool2d": _read("pool2d", _POOL2D),
     "gram": _read("gram", _GRAM),
     "im2col": _read("im2col", _IM2COL),
+    "conv_transpose2d": _read("conv_transpose2d", _CONV_TRANSPOSE2D),
     "linear": _read("linear", _LINEAR),
 }
 
