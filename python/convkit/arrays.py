@@ -7,11 +7,14 @@ through
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
+
+from convkit._native import shown
 
 
 class Family(NamedTuple):
@@ -33,6 +36,7 @@ class Buffer(NamedTuple):
     handle: Any  # an ndarray on the host; an address on a device
     strides: tuple[int, ...]  # in bytes
     family: Family
+    writeable: bool = True  # of a device array; the ndarray of a host one knows it itself
 
 
 HOST = -1
@@ -114,17 +118,17 @@ TORCH = Family("torch", _torch_empty, _torch_stream)
 
 def _interface_empty(shape: tuple[int, ...], dtype: str, like: Any) -> Any:
     """Device memory for arrays known only by their interface: Numba's own, else CuPy's."""
-    if type(like).__module__.startswith("numba.") and "numba.cuda" in sys.modules:
+    if _module(like).startswith("numba.") and "numba.cuda" in sys.modules:
         return sys.modules["numba.cuda"].device_array(shape, dtype)
     try:
         import cupy
     except ImportError:
         raise TypeError(
-            f"a result for {type(like).__module__}.{type(like).__name__} needs CuPy to allocate "
+            f"a result for {type_name(like)} needs CuPy to allocate "
             "it: install convkit[cuda12] or convkit[cuda13], or pass out="
         ) from None
     result = cupy.empty(shape, dtype)
-    owner = sys.modules.get(type(like).__module__.partition(".")[0])
+    owner: Any = sys.modules.get(_module(like).partition(".")[0])
     return owner.from_dlpack(result) if hasattr(owner, "from_dlpack") else result
 
 
@@ -137,25 +141,107 @@ def _interface_stream(array: Any) -> int:
 INTERFACE = Family("__cuda_array_interface__", _interface_empty, _interface_stream)
 
 
-def _device_of(array: Any) -> int:
-    device = getattr(array, "__dlpack_device__", None)
-    return int(device()[1]) if device is not None else 0
+def type_name(value: Any) -> str:
+    """The value's type as a message names it."""
+    return f"{_module(value)}.{type(value).__qualname__}"
 
 
-def _interface_buffer(array: Any, interface: dict[str, Any], family: Family) -> Buffer:
-    dtype = np.dtype(interface["typestr"])
-    shape = tuple(interface["shape"])
-    strides = interface.get("strides")
-    dense_strides = _dense_strides(shape, dtype.itemsize)
+def brief(error: BaseException) -> str:
+    """What another library's exception says, on one line and not too long."""
+    text = " ".join(f"{error}".split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def _module(value: Any) -> str:
+    module = type(value).__module__
+    return module if isinstance(module, str) else "?"
+
+
+def _attribute(op: str, name: str, array: Any, attribute: str) -> Any:
+    """The attribute, None where there is none; it may be code that raises."""
+    try:
+        return getattr(array, attribute, None)
+    except Exception as error:
+        message = f"{op}: {name}.{attribute} cannot be read: {brief(error)}"
+        raise TypeError(message) from error
+
+
+def _device_of(op: str, name: str, array: Any) -> int:
+    device = _attribute(op, name, array, "__dlpack_device__")
+    if device is None:
+        return 0
+    try:
+        return operator.index(device()[1])
+    except Exception as error:
+        message = f"{op}: {name}.__dlpack_device__() does not tell the device: {brief(error)}"
+        raise TypeError(message) from error
+
+
+def _integers(value: Any, low: int, high: int) -> tuple[int, ...] | None:
+    """The value as a tuple of built-in ints, None where it is none of that range."""
+    if not isinstance(value, (tuple, list)):
+        return None
+    try:
+        numbers = tuple(int.__index__(operator.index(item)) for item in value)
+    except TypeError:
+        return None
+    return numbers if all(low <= number <= high for number in numbers) else None
+
+
+def _interface_buffer(
+    op: str, name: str, array: Any, interface: dict[str, Any], family: Family
+) -> Buffer:
+    what = f"{op}: {name}.__cuda_array_interface__"
+    if not isinstance(interface, dict):
+        raise TypeError(f"{what} is {shown(interface)}, must be a dict")
+    entries = {key: interface.get(key) for key in ("shape", "typestr", "data", "strides", "stream")}
+
+    def refuse(key: str, rule: str) -> NoReturn:
+        given = f"is {shown(entries[key])}" if key in interface else "is missing"
+        raise TypeError(f"{what}[{key!r}] {given}, must be {rule}")
+
+    shape = _integers(entries["shape"], 0, 2**50)
+    if shape is None:
+        refuse("shape", "a tuple of integers from 0 to 2**50")
+    try:
+        dtype = np.dtype(entries["typestr"] if isinstance(entries["typestr"], str) else "")
+    except Exception:  # NumPy has an error for each kind of wrong
+        refuse("typestr", "a type in NumPy's notation, such as '<f4'")
+    dense_strides = strides = _dense_strides(shape, dtype.itemsize)
+    if entries["strides"] is not None:
+        given = _integers(entries["strides"], -(2**62), 2**62)
+        if given is None or len(given) != len(shape):
+            refuse("strides", f"None or a tuple of {len(shape)} integers")
+        strides = given
+    data = entries["data"]
+    pair = data if isinstance(data, (tuple, list)) and len(data) == 2 else (None, None)
+    address = _integers(pair[:1], 0, 2**64 - 1)
+    if address is None:
+        refuse("data", "a pair (address, whether it is read-only)")
+    is_empty = 0 in shape
+    if not is_empty and address[0] == 0:
+        refuse("data", "an address other than 0")
+    if interface.get("mask") is not None:
+        raise TypeError(f"{what} has a mask; kernels do not know masks")
+    if entries["stream"] is not None and _integers((entries["stream"],), 0, 2**64 - 1) is None:
+        refuse("stream", "None or a stream's address")
+    if not dtype.isnative:
+        refuse("typestr", "of native byte order")
+    if not is_empty and any(step % max(dtype.itemsize, 1) for step in (*address, *strides)):
+        raise ValueError(
+            f"{what}: the address {address[0]} and strides {strides} must be multiples of the "
+            f"{dtype.itemsize} bytes of an element"
+        )
     return Buffer(
         array,
         shape,
         dtype.name,
-        _device_of(array),
-        dtype.isnative and (strides is None or tuple(strides) == dense_strides or 0 in shape),
-        int(interface["data"][0]),
-        dense_strides if strides is None else tuple(strides),
+        _device_of(op, name, array),
+        is_empty or strides == dense_strides,
+        address[0],
+        strides,
         family,
+        not pair[1],
     )
 
 
@@ -189,26 +275,33 @@ def wrap(op: str, name: str, array: Any) -> Buffer:
         )
     if isinstance(array, np.ndarray):
         return _numpy_buffer(np.asarray(array))
-    library = kind.__module__.partition(".")[0]
+    if isinstance(array, type):  # a class has its objects' attributes, but is no array
+        raise _no_array(op, name, array)
+    library = _module(array).partition(".")[0]
     if library == "cupy" and hasattr(array, "data"):
         return _cupy_buffer(array)
     if library == "torch" and hasattr(array, "is_neg") and (array.is_neg() or array.is_conj()):
         # Such tensors are negated or conjugated only when read through torch; DLPack drops that.
         raise TypeError(f"{op}: {name} is a lazily negated tensor; pass {name}.resolve_neg()")
-    family = TORCH if library == "torch" else INTERFACE
-    interface = getattr(array, "__cuda_array_interface__", None)
+    interface = _attribute(op, name, array, "__cuda_array_interface__")
     if interface is not None:
-        return _interface_buffer(array, interface, family)
-    if hasattr(array, "__dlpack__"):
+        family = TORCH if library == "torch" else INTERFACE
+        return _interface_buffer(op, name, array, interface, family)
+    if _attribute(op, name, array, "__dlpack__") is not None:
         try:
             host = np.from_dlpack(array)
-        except (BufferError, RuntimeError, TypeError) as error:
-            raise TypeError(f"{op}: {name} cannot be read through DLPack: {error}") from error
+        except Exception as error:  # it runs the other library's code
+            message = f"{op}: {name} cannot be read through DLPack: {brief(error)}"
+            raise TypeError(message) from error
         return _numpy_buffer(host)._replace(
             source=array, family=TORCH if library == "torch" else DLPACK
         )
-    raise TypeError(
-        f"{op}: {name} is {kind.__module__}.{kind.__qualname__}, must be an array "
+    raise _no_array(op, name, array)
+
+
+def _no_array(op: str, name: str, value: Any) -> TypeError:
+    return TypeError(
+        f"{op}: {name} is {type_name(value)}, must be an array "
         "(NumPy, CuPy, or anything with __dlpack__ or __cuda_array_interface__)"
     )
 
@@ -217,7 +310,7 @@ def finish(result: Any, like: Buffer) -> Any:
     """A result made by `like.family.empty`, as the caller's type."""
     if like.family is not DLPACK:
         return result
-    module = sys.modules.get(type(like.source).__module__.partition(".")[0])
+    module = sys.modules.get(_module(like.source).partition(".")[0])
     for space in (module, getattr(module, "numpy", None)):
         if space is not None and hasattr(space, "from_dlpack"):
             return space.from_dlpack(result)
