@@ -86,7 +86,8 @@ def bell(size: int, sigma: float) -> np.ndarray:
     """A Gaussian of size x size numbers whose sum is 1."""
     axis = np.arange(size) - size // 2
     profile = np.exp(-(axis**2) / (2 * sigma**2))
-    return np.outer(profile, profile) / profile.sum() ** 2
+    plane: np.ndarray = np.outer(profile, profile) / profile.sum() ** 2
+    return plane
 
 
 def _gabor(size: int, degrees: float, wavelength: float = 4.0, sigma: float = 2.0) -> np.ndarray:
@@ -96,9 +97,10 @@ def _gabor(size: int, degrees: float, wavelength: float = 4.0, sigma: float = 2.
     angle = math.radians(degrees)
     across = x * math.cos(angle) + y * math.sin(angle)
     window = np.exp(-(x**2 + y**2) / (2 * sigma**2))
-    wave = window * np.cos(2 * math.pi * across / wavelength)
+    wave: np.ndarray = window * np.cos(2 * math.pi * across / wavelength)
     wave -= window * wave.sum() / window.sum()
-    return wave / np.abs(wave).sum()
+    wave /= np.abs(wave).sum()
+    return wave
 
 
 def _centred(rows: list[list[float]], size: int) -> np.ndarray:
