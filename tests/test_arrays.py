@@ -4,6 +4,7 @@ follow the documented protocols of CuPy and `__cuda_array_interface__`; not run 
 import re
 import sys
 import types
+from unittest.mock import MagicMock, Mock
 
 import numpy as np
 import pytest
@@ -255,6 +256,55 @@ def test_a_protocol_that_raises_is_named(error):
 
     with pytest.raises(TypeError, match=r"^conv2d: w cannot be read through DLPack: "):
         convkit.conv2d(X, Failing(W))
+
+
+class Hostile:
+    """No attribute of it can be read."""
+
+    def __getattribute__(self, name):
+        raise RuntimeError(f"no {name}")
+
+
+class HostileClass(type):
+    @property
+    def __module__(cls):
+        raise RuntimeError("no module")
+
+
+class OfHostileClass(metaclass=HostileClass):
+    pass
+
+
+class HostileArray(np.ndarray):
+    __array__ = __getattribute__ = Hostile.__getattribute__
+
+
+# Made in the test: pytest itself would trip over some of them.
+PRETENDERS = {
+    "hostile": Hostile,
+    "of a hostile class": OfHostileClass,
+    "mock": Mock,
+    "magic mock": MagicMock,
+    "mock of ndarray": lambda: Mock(spec=np.ndarray),
+    "mock of a masked array": lambda: Mock(spec=np.ma.MaskedArray),
+    "no cupy array": type("ndarray", (), {"__module__": "cupy", "data": 3}),
+    "no tensor": type("Tensor", (), {"__module__": "torch", "is_neg": 3}),
+}
+
+
+@pytest.mark.parametrize("name", PRETENDERS)
+def test_objects_that_pretend_are_refused(name):
+    value = PRETENDERS[name]()
+    for arguments in ((value, W), (X, value)):
+        with pytest.raises(TypeError, match=r"^conv2d: [xw][ .]"):
+            convkit.conv2d(*arguments)
+    with pytest.raises(TypeError, match=r"^conv2d: out[ .]"):
+        convkit.conv2d(X, W, out=value)
+
+
+def test_a_subclass_is_read_as_the_memory_it_is():
+    expected = convkit.conv2d(X, W)
+    np.testing.assert_array_equal(convkit.conv2d(X.view(HostileArray), W), expected)
 
 
 @pytest.mark.parametrize("told", [None, (), (2, "a"), (2, None)])

@@ -1,6 +1,7 @@
 """What can be asked of a call without data."""
 
 import re
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -65,7 +66,8 @@ def test_queries_refuse_what_is_no_dtype(dtype):
 
 
 @pytest.mark.parametrize(
-    ("op", "error"), [("conv3d", ValueError), ([], TypeError), (np.ones(2), TypeError)]
+    ("op", "error"),
+    [("conv3d", ValueError), ([], TypeError), (np.ones(2), TypeError)],
 )
 def test_output_shape_refuses_what_is_no_op(op, error):
     with pytest.raises(error, match=r"^output_shape: op is .*, must be one of conv2d, "):
@@ -86,6 +88,13 @@ def test_conv2d_algorithms_says_who_can_and_why_not(direction):
 def test_conv2d_algorithms_refuses_an_unknown_direction(direction, error):
     with pytest.raises(error, match=r"direction is .*, must be fprop, dgrad or wgrad"):
         convkit.conv2d_algorithms(XS, WS, direction=direction)
+
+
+def test_queries_refuse_what_says_it_is_a_string():
+    with pytest.raises(TypeError, match=r"^output_shape: op is <Mock"):
+        convkit.output_shape(Mock(spec=str), XS, WS)
+    with pytest.raises(TypeError, match=r"^conv2d_algorithms: direction is <Mock"):
+        convkit.conv2d_algorithms(XS, WS, direction=Mock(spec=str))
 
 
 def test_auto_takes_an_algorithm_that_can_run_the_problem():

@@ -143,7 +143,7 @@ INTERFACE = Family("__cuda_array_interface__", _interface_empty, _interface_stre
 
 def type_name(value: Any) -> str:
     """The value's type as a message names it."""
-    return f"{_module(value)}.{type(value).__qualname__}"
+    return f"{_module(value)}.{_of_class(value, '__qualname__')}"
 
 
 def brief(error: BaseException) -> str:
@@ -153,8 +153,15 @@ def brief(error: BaseException) -> str:
 
 
 def _module(value: Any) -> str:
-    module = type(value).__module__
-    return module if isinstance(module, str) else "?"
+    return _of_class(value, "__module__")
+
+
+def _of_class(value: Any, attribute: str) -> str:
+    try:
+        text = getattr(type(value), attribute)
+    except Exception:  # a metaclass may have code of its own there
+        text = None
+    return text if isinstance(text, str) else "?"
 
 
 def _attribute(op: str, name: str, array: Any, attribute: str) -> Any:
@@ -269,19 +276,26 @@ def wrap(op: str, name: str, array: Any) -> Buffer:
         return _numpy_buffer(array)
     if kind is Spec:
         return Buffer(array, array.shape, array.dtype, HOST, True, None, (), NUMPY)
-    if isinstance(array, np.ma.MaskedArray):
+    # The type, not isinstance: an object may say of itself that it is of any class.
+    if issubclass(kind, np.ma.MaskedArray):
         raise TypeError(
             f"{op}: {name} is a masked array; kernels do not know masks, pass {name}.filled(value)"
         )
-    if isinstance(array, np.ndarray):
-        return _numpy_buffer(np.asarray(array))
-    if isinstance(array, type):  # a class has its objects' attributes, but is no array
+    if issubclass(kind, np.ndarray):
+        return _numpy_buffer(np.ndarray.view(array, np.ndarray))
+    if issubclass(kind, type):  # a class has its objects' attributes, but is no array
         raise _no_array(op, name, array)
     library = _module(array).partition(".")[0]
-    if library == "cupy" and hasattr(array, "data"):
-        return _cupy_buffer(array)
-    if library == "torch" and hasattr(array, "is_neg") and (array.is_neg() or array.is_conj()):
+    try:
+        if library == "cupy" and hasattr(array, "data"):
+            return _cupy_buffer(array)
         # Such tensors are negated or conjugated only when read through torch; DLPack drops that.
+        is_lazy = library == "torch" and hasattr(array, "is_neg")
+        is_lazy = is_lazy and (array.is_neg() or array.is_conj())
+    except Exception as error:
+        message = f"{op}: {name} cannot be read as an array of {library}: {brief(error)}"
+        raise TypeError(message) from error
+    if is_lazy:
         raise TypeError(f"{op}: {name} is a lazily negated tensor; pass {name}.resolve_neg()")
     interface = _attribute(op, name, array, "__cuda_array_interface__")
     if interface is not None:

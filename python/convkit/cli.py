@@ -63,8 +63,8 @@ def make_app() -> typer.Typer:
     return app
 
 
-class _Unwritten(Exception):
-    """Carries an OSError of a print past Typer, which would make an exit status of it."""
+class _SystemFailure(Exception):
+    """Carries an OSError past Typer, which would make an exit status of it."""
 
     def __init__(self, error: OSError) -> None:
         self.error = error
@@ -78,7 +78,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **options)
         except OSError as error:
-            raise _Unwritten(error) from None
+            raise _SystemFailure(error) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
 
@@ -140,15 +140,17 @@ def _run(arguments: list[str] | None, loaded: Callable[[], object]) -> int:
         return _complain("interrupted", INTERRUPTED)
     except SystemExit:  # how Typer ends its own --help where the reader of the pipe has gone
         return PIPE_CLOSED
-    except _Unwritten as unwritten:
-        return _unwritten(unwritten.error)
+    except _SystemFailure as failure:
+        return _report(failure.error)
     except OSError as error:
-        return _unwritten(error)
+        return _report(error)
     except MemoryError as error:
         return _complain(f"not enough memory: {error}", FAILED)
 
 
-def _unwritten(error: OSError) -> int:
+def _report(error: OSError) -> int:
+    if error.filename is not None:  # no print: something the user named
+        return _complain(f"{os.fsdecode(error.filename)}: {error.strerror or error}", BAD_INPUT)
     if isinstance(error, BrokenPipeError):  # as in `convkit info | head -1`
         return PIPE_CLOSED
     return _complain(f"cannot write the output: {error.strerror or error}", FAILED)

@@ -43,8 +43,9 @@ def set_backend(name: str) -> None:
     >>> set_backend("auto")
     """
     global _backend
-    if not isinstance(name, str) or name not in BACKENDS:
-        error = ValueError if isinstance(name, str) else TypeError
+    is_text = issubclass(type(name), str)
+    if not is_text or name not in BACKENDS:
+        error = ValueError if is_text else TypeError
         raise error(f"set_backend: name is {shown(name)}, must be one of {', '.join(BACKENDS)}")
     if name == "cuda":
         require_cuda("set_backend")
@@ -223,7 +224,7 @@ class Call(NamedTuple):
         """The cached plan of this call, or a new one; what the rules refuse raises here."""
         algo = self.algo
         if type(algo) is not str:
-            if not isinstance(algo, str):
+            if not issubclass(type(algo), str):
                 raise TypeError(f"{self.op}: algo is {shown(algo)}, must be a string")
             algo = str.__str__(algo)
         values = tuple(
@@ -322,7 +323,7 @@ def _results(
     if len(specs) == 1:
         results = [out]
     else:
-        is_tuple = isinstance(out, tuple)
+        is_tuple = issubclass(type(out), tuple)
         results = list(out) if is_tuple else []
         if len(results) != len(specs):
             given = f"a tuple of {len(results)}" if is_tuple else type_name(out)

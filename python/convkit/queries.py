@@ -32,8 +32,9 @@ def describe_call(function: str, *args: Any, dtype: Any = "float32", **kwargs: A
 def _describe(
     asked: str, function: str, dtype: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    if not isinstance(function, str) or function not in ops.FUNCTIONS:
-        error = ValueError if isinstance(function, str) else TypeError
+    is_text = issubclass(type(function), str)
+    if not is_text or function not in ops.FUNCTIONS:
+        error = ValueError if is_text else TypeError
         known = ", ".join(ops.FUNCTIONS)
         raise error(f"{asked}: op is {shown(function)}, must be one of {known}")
     kind = _dtype_name(asked, dtype)
@@ -125,6 +126,6 @@ def conv2d_algorithms(
         else:
             call = described("conv2d_weight_grad", y_shape, x_shape, w_shape)
     elif direction != "fprop":
-        error = ValueError if isinstance(direction, str) else TypeError
+        error = ValueError if issubclass(type(direction), str) else TypeError
         raise error(f"{asked}: direction is {shown(direction)}, must be fprop, dgrad or wgrad")
     return [Candidate(*pair) for pair in call.candidates()]

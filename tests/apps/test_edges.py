@@ -115,6 +115,11 @@ BAD = [
     (["photo.png", "--kernel", "empty.txt"], "no numbers"),
     (["photo.png", "--kernel", "photo.png"], "not a text file"),
     (["photo.png", "--kernel", "folder"], "cannot be read"),
+    (["photo.png", "--kernel", "/dev/zero"], "is longer than 2000000 characters"),
+    (["photo.png", "--kernel", "a" * 300], "File name too long"),
+    (["photo.png", "-o", "a" * 300 + ".png"], "File name too long"),
+    (["a" * 300], "File name too long"),
+    ([""], "is a folder"),
     *(
         (["photo.png", "--stride", stride], f"--stride {stride}: must be a whole number from 1")
         for stride in ("0", "-1", "a", "1.0", "2147483648", "9" * 5000)

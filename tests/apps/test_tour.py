@@ -1,6 +1,7 @@
 """`convkit tour`: a whole one on a small image, its page, and how it tells a wrong kernel."""
 
 import json
+import os
 from html.parser import HTMLParser
 
 import numpy as np
@@ -255,6 +256,15 @@ def test_a_second_tour_replaces_the_first_and_nothing_else(convkit, photo, tmp_p
         assert convkit("tour", photo, "--out", "t", "--quick").status == 0
     assert (tmp_path / "t" / "notes.txt").read_text() == "mine"
     assert (tmp_path / "t" / "holiday.png").read_bytes() == photo.read_bytes()
+
+
+def test_names_that_are_no_text_work(convkit, photo, tmp_path, monkeypatch):
+    _quick(monkeypatch)
+    name = os.fsdecode(b"p\xff.png")
+    (tmp_path / name).write_bytes(photo.read_bytes())
+    result = convkit("tour", name, "--out", os.fsdecode(b"t\xff"), "--quick")
+    assert result.status == 0, result.err
+    assert b"p?.png" in (tmp_path / os.fsdecode(b"t\xff") / "index.html").read_bytes()
 
 
 def test_interruption_leaves_no_half_files(convkit, photo, tmp_path, monkeypatch):

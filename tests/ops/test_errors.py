@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -190,6 +191,10 @@ BAD: list[tuple[tuple[str, ...], dict[str, Any], Any, list[str]]] = [
     (WINDOWED, {"padding": (side for side in (1, 1))}, TypeError, ["padding is <generator"]),
     (WINDOWED, {"padding": np.zeros((40, 40))}, TypeError, ["padding is array([[0., 0."]),
     (WINDOWED, {"stride": Lying([1, 2, 3])}, TypeError, ["stride is (1, 2, 3), must be"]),
+    (WINDOWED, {"stride": Mock(spec=int)}, TypeError, ["stride is <Mock spec='int'"]),
+    (WINDOWED, {"padding": Mock(spec=tuple)}, TypeError, ["padding is <Mock spec='tuple'"]),
+    (ALL, {"layout": Mock(spec=str)}, TypeError, ["layout is <Mock spec='str'"]),
+    (ALL, {"algo": Mock(spec=str)}, TypeError, ["algo is <Mock spec='str'", "must be a string"]),
     (WINDOWED, {"stride": {1, 2}}, TypeError, ["stride is {1, 2}"]),
     (WINDOWED, {"stride": np.float32(1)}, TypeError, ["stride is np.float32(1.0)"]),
     (WINDOWED, {"stride": np.True_}, TypeError, ["stride is True", "int"]),
@@ -365,6 +370,7 @@ def test_a_pair_of_outs_is_checked_like_one():
         ([y, indices], "builtins.list"),
         ((), "a tuple of 0"),
         ((y, indices, y), "a tuple of 3"),
+        (Mock(spec=tuple), "unittest.mock.Mock"),
     ]:
         with pytest.raises(TypeError, match=f"out is {given}, must be a tuple of 2 arrays"):
             convkit.max_pool2d(POOL, 2, return_indices=True, out=out)
@@ -388,3 +394,36 @@ def test_a_result_too_large_to_address_is_a_value_error():
     x, w = np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 1, 1), np.float32)
     with pytest.raises(ValueError, match=re.escape("2**50 bytes")):
         convkit.conv2d(x, w, padding=2**30)
+
+
+BACKEND_RULE = "must be one of auto, cpu, cuda, simt, reference"
+SETTINGS = [
+    ("set_backend", "gpu", ValueError, f"name is 'gpu', {BACKEND_RULE}"),
+    ("set_backend", "\ud800" * 99, ValueError, BACKEND_RULE),
+    ("set_backend", None, TypeError, f"name is None, {BACKEND_RULE}"),
+    ("set_backend", X, TypeError, "name is array([[[["),
+    ("set_backend", ["cpu"], TypeError, "name is ['cpu']"),
+    *(
+        ("set_num_threads", value, ValueError, f"threads is {value}, must be from 1 to 256")
+        for value in (0, -1, 257, 2**64)
+    ),
+    ("set_num_threads", 10**5000, ValueError, "threads is <int that cannot be printed>, must"),
+    *(
+        ("set_num_threads", value, TypeError, f"threads is {value!r}, must be an int")
+        for value in (1.0, "2", None, True, np.True_, [1])
+    ),
+    ("set_num_threads", X, TypeError, "threads is array([[[["),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "error", "text"),
+    [pytest.param(*row, id=f"{row[0]}-{i}") for i, row in enumerate(SETTINGS)],
+)
+def test_a_wrong_setting_is_refused_and_changes_nothing(function, value, error, text):
+    before = convkit.backend(), convkit.num_threads()
+    with pytest.raises(error, match=rf"^{function}: .*{re.escape(text)}") as caught:
+        getattr(convkit, function)(value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+    assert (convkit.backend(), convkit.num_threads()) == before

@@ -132,7 +132,7 @@ def _targets(image: Path, out: Path | None, names: list[str]) -> list[Path]:
         raise InputError(f"-o {out}: edges writes PNG, so the name must end in .png")
     if out is not None and out.is_dir():
         raise InputError(f"-o {out}: is a folder, must be a file name ending in .png")
-    base = Path(image.stem) if out is None else out.with_suffix("")
+    base = Path(image.stem or "edges") if out is None else out.with_suffix("")
     if not base.parent.is_dir():
         raise InputError(f"-o {out}: there is no folder {base.parent}")
     if out is not None and len(names) == 1:

@@ -31,6 +31,7 @@ def _edge_kernels() -> dict[str, np.ndarray]:
 
 EDGE_KERNELS = _edge_kernels()
 LARGEST_SIDE = 255
+LONGEST_TEXT = 2_000_000  # of a file of rows
 
 
 def find_kernel(text: str) -> tuple[str, np.ndarray]:
@@ -48,11 +49,14 @@ def find_kernel(text: str) -> tuple[str, np.ndarray]:
             '"1 0 -1; 1 0 -1; 1 0 -1" and no file'
         )
     try:
-        content = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            content = file.read(LONGEST_TEXT + 1)
     except UnicodeDecodeError:
         raise InputError(f"--kernel {text}: not a text file") from None
     except OSError as error:
         raise InputError(f"--kernel {text}: cannot be read: {error.strerror or error}") from None
+    if len(content) > LONGEST_TEXT:
+        raise InputError(f"--kernel {text}: is longer than {LONGEST_TEXT} characters")
     return path.stem, parse_kernel(re.sub(r"#.*", "", content), text)
 
 
