@@ -189,7 +189,7 @@ def _integers(value: Any, low: int, high: int) -> tuple[int, ...] | None:
     if not isinstance(value, (tuple, list)):
         return None
     try:
-        numbers = tuple(int.__index__(operator.index(item)) for item in value)
+        numbers = tuple(operator.index(item) for item in value)
     except TypeError:
         return None
     return numbers if all(low <= number <= high for number in numbers) else None

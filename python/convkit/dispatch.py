@@ -98,7 +98,7 @@ def _key(value: Any, depth: int = _DEEPEST) -> Any:
         items = list.__iter__(value) if issubclass(kind, list) else tuple.__iter__(value)
         return tuple(_key(item, depth - 1) for item in items)
     try:
-        return int.__index__(operator.index(value))
+        return operator.index(value)
     except Exception:  # whatever __index__ raises, the parameter's own rule is what helps
         return _Refused(value)
 

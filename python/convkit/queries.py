@@ -61,7 +61,7 @@ def _dtype_name(asked: str, dtype: Any) -> str:
 
 def _shape(function: str, name: str, value: Any) -> tuple[int, ...]:
     try:
-        sides = tuple(int.__index__(operator.index(side)) for side in value)
+        sides = tuple(operator.index(side) for side in value)
     except TypeError:
         sides = None
     if sides is None or any(isinstance(side, bool) for side in value):

@@ -390,6 +390,16 @@ def test_out_of_memory_is_a_memory_error_and_the_next_call_works():
     assert (convkit.conv2d(x, w) == 1).all()
 
 
+def test_a_workspace_there_is_no_memory_for_is_named():
+    x, w = np.zeros((1, 1, 9000, 9000), np.float32), np.zeros((1, 1, 8000, 8000), np.float32)
+    needed = 8000**2 * 1001**2 * 4  # the columns; more than processors can address
+    with pytest.raises(
+        MemoryError, match=r"^conv2d: no memory for the (\d+) bytes .* im2col"
+    ) as text:
+        convkit.conv2d(x, w, algo="im2col")
+    assert int(str(text.value).split()[5]) >= needed
+
+
 def test_a_result_too_large_to_address_is_a_value_error():
     x, w = np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 1, 1), np.float32)
     with pytest.raises(ValueError, match=re.escape("2**50 bytes")):
