@@ -40,6 +40,7 @@ class Buffer(NamedTuple):
 
 
 HOST = -1
+_LAST_ADDRESS = 2**64 - 1
 
 
 class Spec(NamedTuple):
@@ -195,49 +196,73 @@ def _integers(value: Any, low: int, high: int) -> tuple[int, ...] | None:
     return numbers if all(low <= number <= high for number in numbers) else None
 
 
-def _interface_buffer(
-    op: str, name: str, array: Any, interface: dict[str, Any], family: Family
-) -> Buffer:
+class _Interface:
+    """Reads a `__cuda_array_interface__`; what is wrong with it is named."""
+
+    def __init__(self, what: str, entries: Any) -> None:
+        if not isinstance(entries, dict):
+            raise TypeError(f"{what} is {shown(entries)}, must be a dict")
+        if entries.get("mask") is not None:
+            raise TypeError(f"{what} has a mask; kernels do not know masks")
+        self.what = what
+        self.entries = entries
+
+    def refuse(self, key: str, rule: str) -> NoReturn:
+        given = f"is {shown(self.entries[key])}" if key in self.entries else "is missing"
+        raise TypeError(f"{self.what}[{key!r}] {given}, must be {rule}")
+
+    def shape(self) -> tuple[int, ...]:
+        shape = _integers(self.entries.get("shape"), 0, 2**50)
+        return (
+            self.refuse("shape", "a tuple of integers from 0 to 2**50") if shape is None else shape
+        )
+
+    def dtype(self) -> np.dtype[Any]:
+        text = self.entries.get("typestr")
+        try:
+            dtype = np.dtype(text if isinstance(text, str) else "")
+        except Exception:  # NumPy has an error for each kind of wrong
+            self.refuse("typestr", "a type in NumPy's notation, such as '<f4'")
+        return dtype if dtype.isnative else self.refuse("typestr", "of native byte order")
+
+    def strides(self, rank: int) -> tuple[int, ...] | None:
+        given = self.entries.get("strides")
+        strides = _integers(given, -(2**62), 2**62)
+        if given is not None and (strides is None or len(strides) != rank):
+            self.refuse("strides", f"None or a tuple of {rank} integers")
+        return strides
+
+    def data(self, is_empty: bool) -> tuple[int, bool]:
+        """The address, and whether it is read-only."""
+        pair: Any = self.entries.get("data")
+        is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2
+        address = _integers(pair[:1], 0, _LAST_ADDRESS) if is_pair else None
+        if address is None:
+            self.refuse("data", "a pair (address, whether it is read-only)")
+        if not is_empty and address[0] == 0:
+            self.refuse("data", "an address other than 0")
+        return address[0], bool(pair[1])
+
+    def check_stream(self) -> None:
+        stream = self.entries.get("stream")
+        if stream is not None and _integers((stream,), 0, _LAST_ADDRESS) is None:
+            self.refuse("stream", "None or a stream's address")
+
+
+def _interface_buffer(op: str, name: str, array: Any, entries: Any, family: Family) -> Buffer:
     what = f"{op}: {name}.__cuda_array_interface__"
-    if not isinstance(interface, dict):
-        raise TypeError(f"{what} is {shown(interface)}, must be a dict")
-    entries = {key: interface.get(key) for key in ("shape", "typestr", "data", "strides", "stream")}
-
-    def refuse(key: str, rule: str) -> NoReturn:
-        given = f"is {shown(entries[key])}" if key in interface else "is missing"
-        raise TypeError(f"{what}[{key!r}] {given}, must be {rule}")
-
-    shape = _integers(entries["shape"], 0, 2**50)
-    if shape is None:
-        refuse("shape", "a tuple of integers from 0 to 2**50")
-    try:
-        dtype = np.dtype(entries["typestr"] if isinstance(entries["typestr"], str) else "")
-    except Exception:  # NumPy has an error for each kind of wrong
-        refuse("typestr", "a type in NumPy's notation, such as '<f4'")
-    dense_strides = strides = _dense_strides(shape, dtype.itemsize)
-    if entries["strides"] is not None:
-        given = _integers(entries["strides"], -(2**62), 2**62)
-        if given is None or len(given) != len(shape):
-            refuse("strides", f"None or a tuple of {len(shape)} integers")
-        strides = given
-    data = entries["data"]
-    pair = data if isinstance(data, (tuple, list)) and len(data) == 2 else (None, None)
-    address = _integers(pair[:1], 0, 2**64 - 1)
-    if address is None:
-        refuse("data", "a pair (address, whether it is read-only)")
+    interface = _Interface(what, entries)
+    shape, dtype = interface.shape(), interface.dtype()
     is_empty = 0 in shape
-    if not is_empty and address[0] == 0:
-        refuse("data", "an address other than 0")
-    if interface.get("mask") is not None:
-        raise TypeError(f"{what} has a mask; kernels do not know masks")
-    if entries["stream"] is not None and _integers((entries["stream"],), 0, 2**64 - 1) is None:
-        refuse("stream", "None or a stream's address")
-    if not dtype.isnative:
-        refuse("typestr", "of native byte order")
-    if not is_empty and any(step % max(dtype.itemsize, 1) for step in (*address, *strides)):
+    dense_strides = _dense_strides(shape, dtype.itemsize)
+    strides = interface.strides(len(shape)) or dense_strides
+    address, is_read_only = interface.data(is_empty)
+    interface.check_stream()
+    itemsize = max(dtype.itemsize, 1)
+    if not is_empty and any(step % itemsize for step in (address, *strides)):
         raise ValueError(
-            f"{what}: the address {address[0]} and strides {strides} must be multiples of the "
-            f"{dtype.itemsize} bytes of an element"
+            f"{what}: the address {address} and strides {strides} must be multiples of the "
+            f"{itemsize} bytes of an element"
         )
     return Buffer(
         array,
@@ -245,10 +270,10 @@ def _interface_buffer(
         dtype.name,
         _device_of(op, name, array),
         is_empty or strides == dense_strides,
-        address[0],
+        address,
         strides,
         family,
-        not pair[1],
+        not is_read_only,
     )
 
 
