@@ -307,7 +307,7 @@ def test_a_subclass_is_read_as_the_memory_it_is():
     np.testing.assert_array_equal(convkit.conv2d(X.view(HostileArray), W), expected)
 
 
-@pytest.mark.parametrize("told", [None, (), (2, "a"), (2, None)])
+@pytest.mark.parametrize("told", [None, (), (2, "a"), (2, None), (2, -1), (2, 2**70)])
 def test_a_device_array_that_does_not_tell_its_device_is_named(device, told):
     array = WithInterface(X)
     array.__dlpack_device__ = lambda: told

@@ -96,6 +96,26 @@ def test_threads_survive_a_fork():
     assert done.returncode == 0, done.stderr
 
 
+def test_a_call_needs_no_thread_that_the_system_has_no_room_for():
+    code = (
+        "import os, resource, numpy as np, convkit\n"
+        "x = np.random.default_rng(1).random((64, 16, 64, 64), 'f4')\n"
+        "convkit.set_num_threads(1)\n"
+        "wanted = convkit.max_pool2d(x, 2)\n"
+        "out = np.empty_like(wanted)\n"
+        "convkit.set_num_threads(64)\n"
+        "pages = int(open('/proc/self/statm').read().split()[0])\n"
+        "room = 2**26  # for a workspace and some threads of 8 MiB\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + room, -1))\n"
+        "convkit.max_pool2d(x, 2, out=out)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (-1, -1))\n"
+        "assert (out == wanted).all()\n"
+        "assert len(os.listdir('/proc/self/task')) < 64, 'there was room'\n"
+    )
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+
+
 def test_ctrl_c_ends_a_long_call_and_the_next_one_works():
     code = (
         "import os, signal, threading, numpy as np, convkit\n"

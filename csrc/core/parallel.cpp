@@ -11,6 +11,7 @@
 #include <cstring>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "core/error.h"
@@ -48,8 +49,12 @@ class Pool {
   }
 
  private:
+  // Fewer where the system has no room for more: the loop is then slower, not wrong.
   void start_workers(int wanted) {
-    for (; started_ < wanted; ++started_) std::thread([this] { worker(); }).detach();
+    try {
+      for (; started_ < wanted; ++started_) std::thread([this] { worker(); }).detach();
+    } catch (const std::system_error&) {
+    }
   }
 
   void worker() {

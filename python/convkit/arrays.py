@@ -179,10 +179,15 @@ def _device_of(op: str, name: str, array: Any) -> int:
     if device is None:
         return 0
     try:
-        return operator.index(device()[1])
+        told = device()
+        number = operator.index(told[1])
     except Exception as error:
         message = f"{op}: {name}.__dlpack_device__() does not tell the device: {brief(error)}"
         raise TypeError(message) from error
+    if not 0 <= number < 2**31:  # -1 would pass for the host
+        message = f"{op}: {name}.__dlpack_device__() does not tell the device: it is {shown(told)}"
+        raise TypeError(message)
+    return number
 
 
 def _integers(value: Any, low: int, high: int) -> tuple[int, ...] | None:
