@@ -60,6 +60,8 @@ struct Candidate {
   std::string refusal;  // empty where the algorithm can run the problem
 };
 
+class Parameter;
+
 // What a call said, by parameter name. Getters throw TypeError where the Python type is wrong.
 class Request {
  public:
@@ -89,7 +91,7 @@ class Request {
   bool flag(const char* name) const;
 
  private:
-  py::object parameter(const char* name) const;
+  Parameter parameter(const char* name, const char* range = "") const;
 
   std::string op_;
   Backend backend_;

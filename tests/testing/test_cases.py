@@ -109,6 +109,9 @@ def test_the_command_checks_a_line_by_every_algorithm():
         ("gram", "n1c3h4w4", "--direction", "wgrad"),
         ("fft", "n1c3h4w4"),
         ("conv2d", PROBLEM.line, "--dtype", "int8"),
+        ("conv2d", PROBLEM.line, "--backend", "gpu"),
+        ("conv2d", PROBLEM.line, "--backend", "reference"),
+        ("conv2d", PROBLEM.line, "--algo", "magic"),
     ],
 )
 def test_the_command_refuses_what_it_cannot_read(arguments):

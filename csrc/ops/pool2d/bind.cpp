@@ -41,7 +41,8 @@ std::vector<OutputSpec> output_specs(const Request& call, const Pool2dProblem& p
                                      Direction direction) {
   const Shape shape = output_shape(problem, direction);
   std::vector<OutputSpec> specs = {{shape, call.result_dtype()}};
-  if (problem.is_max && direction == Direction::kFprop) specs.push_back({shape, "int64"});
+  if (problem.is_max && direction == Direction::kFprop && call.flag("return_indices"))
+    specs.push_back({shape, "int64"});
   return specs;
 }
 
@@ -50,7 +51,7 @@ void set_pointers(Pool2dArrays& arrays, bool is_max, Direction direction, std::s
   arrays.out = out[0];
   if (direction == Direction::kFprop) {
     arrays.x = in[0];
-    if (is_max) arrays.indices_out = static_cast<int64_t*>(out[1]);  // null: not wanted
+    if (out.size() > 1) arrays.indices_out = static_cast<int64_t*>(out[1]);
   } else {
     arrays.y = in[0];
     if (is_max) arrays.indices_in = static_cast<const int64_t*>(in[1]);

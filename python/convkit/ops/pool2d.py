@@ -67,7 +67,6 @@ def max_pool2d(
         },
         algo=algo,
         out=out,
-        outputs=2 if return_indices is True else 1,
     )
 
 

@@ -109,7 +109,7 @@ class _Canvas:
         dilation: Any,
         groups: int,
     ) -> None:
-        self.image, self.kernel = x_shape[2:], w_shape[2:]
+        self.image, self.kernel = (x_shape[2], x_shape[3]), (w_shape[2], w_shape[3])
         self.channels = w_shape[1] * groups
         self.stride, self.dilation = pair(stride, "stride"), pair(dilation, "dilation")
         extra = pair(output_padding, "output_padding", 0)

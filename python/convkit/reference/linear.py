@@ -35,7 +35,8 @@ def linear_input_grad(grad_y: np.ndarray, w: np.ndarray) -> np.ndarray:
     """grad_x[..., c] = sum over k of grad_y[..., k] * w[k, c]."""
     grad_y, w = np.asarray(grad_y), np.asarray(w)
     total = accumulator(grad_y, w)
-    return (grad_y.astype(total) @ w.astype(total)).astype(grad_y.dtype)
+    grad_x = np.asarray(grad_y.astype(total) @ w.astype(total))
+    return grad_x.astype(grad_y.dtype)
 
 
 def linear_weight_grad(grad_y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -43,4 +44,5 @@ def linear_weight_grad(grad_y: np.ndarray, x: np.ndarray) -> np.ndarray:
     grad_y, x = np.asarray(grad_y), np.asarray(x)
     total = accumulator(grad_y, x)
     rows = grad_y.reshape(-1, grad_y.shape[-1]).astype(total)
-    return (rows.T @ x.reshape(-1, x.shape[-1]).astype(total)).astype(grad_y.dtype)
+    grad_w = np.asarray(rows.T @ x.reshape(-1, x.shape[-1]).astype(total))
+    return grad_w.astype(grad_y.dtype)

@@ -110,7 +110,8 @@ def _half_ulp(exact: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     bits, smallest = _STORED[dtype.name]
     mantissa, exponent = np.frexp(exact)
     exponent = np.where(mantissa == 0, smallest, exponent - 1)
-    return np.ldexp(1.0, np.maximum(exponent, smallest) - bits - 1)
+    half: np.ndarray = np.ldexp(1.0, np.maximum(exponent, smallest) - bits - 1)
+    return half
 
 
 def same_bits(first: np.ndarray, second: np.ndarray) -> bool:

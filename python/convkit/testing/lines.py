@@ -187,8 +187,8 @@ class Conv2d(_Windowed):
                 (data["grad_y"], data["x"], self.w_shape),
                 options,
             )
-        options |= {"activation": self.activation, "residual": data.get("residual")}
-        return "conv2d", (data["x"], data["w"], data.get("bias")), options
+        more = {"activation": self.activation, "residual": data.get("residual")}
+        return "conv2d", (data["x"], data["w"], data.get("bias")), options | more
 
 
 @dataclass(frozen=True, kw_only=True)
