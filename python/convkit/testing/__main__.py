@@ -5,7 +5,7 @@ import sys
 
 from . import KINDS, PROBLEMS, Problem, candidates, check_case, parse, problems
 
-TAGS = ("core", "edge", "layer", "huge")
+TAGS = ("core", "edge", "long", "layer", "huge")
 
 
 def main() -> int:
