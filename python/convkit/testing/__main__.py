@@ -16,7 +16,7 @@ from . import (
 )
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
-TAGS = ("core", "edge", "layer", "huge")
+TAGS = ("core", "edge", "long", "layer", "huge")
 
 
 def main() -> int:

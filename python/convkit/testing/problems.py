@@ -1,9 +1,9 @@
 """The problem table: every test, validation and benchmark walks these rows.
 
 A row is: tags, name, line (convkit.testing.lines). Tags: core (the usual geometries, small),
-edge (odd ones, small), layer (of real networks), huge (past 2**31 elements). Core and edge rows
-also run in the thread-by-thread simulator, so they stay near a million operations. The long ones
-show sums that are not made in blocks.
+edge (odd ones, small), long (sums so long that equal terms show how they are made), layer (of real
+networks), huge (past 2**31 elements). Core, edge and long rows also run in the thread-by-thread
+simulator, so they stay near a million operations.
 """
 
 from .lines import Problem, parse
@@ -95,6 +95,9 @@ edge long_places          n1c1h180w190-k2r1s1-st1-pd0
 edge long_batch           n300c2h4w4-k3r3s3-st1-pd1
 edge long_aligned         n1c4h70w70-k4r3s3-st1-pd1
 edge long_3x3             n1c2300h3w3-k2r3s3-st1-pd0
+long longer_3x3           n1c8000h3w3-k1r3s3-st1-pd0
+long longer_places        n1c1h330w310-k1r3s3-st1-pd1
+long long_row_kernel      n1c1h1w1300-k1r1s600-st1-pd0
 layer lenet.c1_28         n1c1h28w28-k6r5s5-st1-pd2-bias
 layer lenet.c3            n1c6h14w14-k16r5s5-st1-pd0-bias
 layer lenet.c5            n1c16h5w5-k120r5s5-st1-pd0-bias
@@ -166,6 +169,8 @@ edge avg_wide             avg-n1c2h1w301-r1s3-st1x2-pd0x1
 edge avg_over_256         avg-n2c2h17w18-r17s18-st1-pd0
 edge avg_many_channels    avg-n1c130h4w4-r2s2-st2-pd0
 edge avg_long             avg-n1c2h150w151-r150s151-st1-pd0
+long avg_long_row         avg-n1c1h2w6000-r1s6000-st1-pd0
+long avg_many_windows     avg-n1c1h40w40-r20s20-st1-pd0
 layer lenet.s2            avg-n1c6h28w28-r2s2-st2-pd0
 layer alexnet.pool1       max-n1c96h55w55-r3s3-st2-pd0
 layer alexnet.pool2       max-n1c256h27w27-r3s3-st2-pd0
@@ -245,6 +250,7 @@ edge pixels_300           n1c7h20w15-norm
 edge pixels_1023          n1c3h31w33
 edge many_images          n37c4h3w3-norm
 edge long_pixels          n1c3h150w151
+long longer_pixels        n1c2h300w310
 layer vgg19.1_1           n1c64h224w224
 layer vgg19.2_1           n1c128h112w112
 layer vgg19.3_1           n1c256h56w56
@@ -272,6 +278,7 @@ edge dilated_strided      n1c2h12w12-r3s3-st3x2-pd2-dl2x3
 edge stride_over_kernel   n1c3h11w10-r2s2-st3-pd0
 edge wide                 n1c2h1w300-r1s5-st1-pd0x2
 edge many_images          n37c2h3w3-r2s2-st1-pd0
+long many_taps            n1c1h40w40-r20s20-st1-pd0
 layer alexnet.c1          n1c3h227w227-r11s11-st4-pd0
 layer vgg16.3_2           n1c256h56w56-r3s3-st1-pd1
 huge pixels               n1c1h15448w15448-r3s3-st1-pd1
