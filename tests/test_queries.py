@@ -102,3 +102,9 @@ def test_auto_takes_an_algorithm_that_can_run_the_problem():
         groups = shapes[0][1] // shapes[1][1]
         able = [n for n, why in convkit.conv2d_algorithms(*shapes, groups=groups) if not why]
         assert able
+
+
+def test_bfloat16_needs_no_other_package_to_be_named():
+    x, w = (1, 3, 8, 8), (4, 3, 3, 3)
+    assert convkit.output_shape("conv2d", x, w, dtype="bfloat16") == (1, 4, 6, 6)
+    assert all(not why for _, why in convkit.conv2d_algorithms(x, w, dtype="bfloat16")[1:])

@@ -51,6 +51,8 @@ def _describe(
 
 
 def _dtype_name(asked: str, dtype: Any) -> str:
+    if type(dtype) is str and dtype == "bfloat16":  # NumPy knows it only after ml_dtypes
+        return dtype
     try:
         if dtype is not None:  # NumPy would take it for float64
             return str(np.dtype(dtype).name)
