@@ -41,17 +41,29 @@ class Argument {
   bool held_ = false;
 };
 
+// A MemoryError that says whose memory there was none for.
+class NoWorkspace : public std::bad_alloc {
+ public:
+  NoWorkspace(const Plan& plan, int64_t bytes)
+      : text_(format_text("%s: no memory for the %lld bytes of workspace that algorithm %s needs",
+                          plan.op.c_str(), (long long)bytes, plan.algorithm.c_str())) {}
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  std::string text_;
+};
+
 // Scratch memory of the calling thread. Kept between calls while small, as fresh pages cost more
 // than bandwidth.
 class HostWorkspace {
  public:
   ~HostWorkspace() { std::free(memory_); }
-  void* ensure(int64_t bytes) {
+  void* ensure(const Plan& plan, int64_t bytes) {
     if (bytes <= capacity_) return memory_;
     release();
     const size_t rounded = (size_t(bytes) + kAlignment - 1) / kAlignment * kAlignment;
     memory_ = std::aligned_alloc(kAlignment, rounded);
-    if (memory_ == nullptr) throw std::bad_alloc();
+    if (memory_ == nullptr) throw NoWorkspace(plan, bytes);
     capacity_ = int64_t(rounded);
     return memory_;
   }
@@ -82,7 +94,7 @@ void run_on_host(const Plan& plan, std::span<void* const> inputs, std::span<void
   thread_local HostWorkspace workspace;
   const int threads = plan.threads(num_threads());
   const int64_t bytes = plan.workspace_bytes(threads);
-  Execution execution{workspace.ensure(bytes), bytes, nullptr, threads};
+  Execution execution{workspace.ensure(plan, bytes), bytes, nullptr, threads};
   plan.run(inputs, outputs, execution);
   workspace.trim();
 }
@@ -106,7 +118,7 @@ void run_on_device(const Plan& plan, std::span<void* const> inputs, std::span<vo
 void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& inputs, uintptr_t stream,
               int device) {
   if (inputs.size() != plan.input_bytes.size() || inputs.size() > kMaxArrays ||
-      outputs.size() > plan.outputs.size()) {
+      outputs.size() != plan.outputs.size()) {
     throw_value_error("%s: %zu inputs and %zu outputs given, the plan takes %zu and %zu",
                       plan.op.c_str(), inputs.size(), outputs.size(), plan.input_bytes.size(),
                       plan.outputs.size());

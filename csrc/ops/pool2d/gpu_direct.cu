@@ -9,10 +9,10 @@
 // dgrad gathers: the strip's 4 pixels visit the windows that cover any of them, rows then columns,
 // and each load of grad_y and index serves all 4. No atomics, no zero fill; an index that is no
 // pixel of its window meets no pixel.
-// Order: an average adds each row's run, then rows; gradients add windows row by row; blocks of
-// 256. Limit: memory: x + y (+ 8 bytes an index). No shared memory: reuse beyond the strip is L1's.
-// ptxas sm_80, 0 spills: f32 max 32-68, average 46-84, dgrad 54-76; f64 36-62, 56-86, 70-98. Not
-// run on a GPU.
+// Order: an average adds each row's run, then rows; gradients add windows row by row; all in the
+// levels of gpu/sums.cuh. Limit: memory: x + y (+ 8 bytes an index). No shared memory: reuse beyond
+// the strip is L1's. ptxas sm_80, 0 spills: f32 max 32-68, average 45-84, dgrad 40-78; f64 36-62,
+// 56-90, 54-86. Not run on a GPU.
 #include "ops/pool2d/gpu_backward.cuh"
 #include "ops/pool2d/gpu_forward.cuh"
 

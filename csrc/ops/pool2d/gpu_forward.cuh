@@ -118,7 +118,8 @@ __global__ void __launch_bounds__(kPoolThreads, 2)
   const int32_t rows = smaller(g.p - strip.row, int32_t(kPoolRows));
   const int32_t first = larger(left, 0), last = smaller(left + g.s, g.w);
 
-  T total[kPoolRows][kWidth] = {}, sum[kPoolRows][kWidth] = {};
+  T sum[kPoolRows][kWidth] = {}, total[kPoolRows][1][kWidth] = {};
+  CarriedSums<T, 1, kWidth> carried[kPoolRows], row_carried;
   const int32_t bottom = smaller(g.h, top + (rows - 1) * g.stride_h + g.r);
   for (int32_t h = larger(top, 0); h < bottom; ++h) {
     bool any = false;
@@ -126,32 +127,36 @@ __global__ void __launch_bounds__(kPoolThreads, 2)
     for (int i = 0; i < kPoolRows; ++i)
       any = any || uint32_t(h - top - i * g.stride_h) < uint32_t(g.r);
     if (!any) continue;
-    T row[kWidth] = {};
+    T row[1][kWidth] = {};
     const T* const line = image + int64_t(h) * g.w * g.pixel;
-    for (int32_t block = first; block < last; block += kPoolSumBlock) {
-      T part[kWidth] = {};
-      const int32_t end = smaller(block + kPoolSumBlock, last);
-      for (int32_t column = block; column < end; ++column) {
+    int chains = 0;
+    for (int32_t begin = first; begin < last; begin += kSumBlock) {
+      T chain[kWidth] = {};
+      const int32_t end = smaller(begin + kSumBlock, last);
+      for (int32_t column = begin; column < end; ++column) {
         const Pack<T, kWidth> pack = load_pack<T, kWidth>(line + int64_t(column) * g.pixel);
 #pragma unroll
-        for (int v = 0; v < kWidth; ++v) part[v] += pack.value[v];
+        for (int v = 0; v < kWidth; ++v) chain[v] += pack.value[v];
       }
 #pragma unroll
-      for (int v = 0; v < kWidth; ++v) row[v] += part[v];
+      for (int v = 0; v < kWidth; ++v) row[0][v] += chain[v];
+      row_carried.carry(row, ++chains);
     }
+    row_carried.finish(row, chains);
 #pragma unroll
     for (int i = 0; i < kPoolRows; ++i) {
-      const int32_t r = h - top - i * g.stride_h;
-      if (i >= rows || uint32_t(r) >= uint32_t(g.r)) continue;
-      const bool new_block = r % kPoolSumBlock == 0;
+      const int32_t start = top + i * g.stride_h;
+      if (i >= rows || uint32_t(h - start) >= uint32_t(g.r)) continue;
+#pragma unroll
+      for (int v = 0; v < kWidth; ++v) sum[i][v] += row[0][v];
+      const int32_t lines = h - larger(start, 0) + 1;
+      if (lines % kSumBlock != 0) continue;
 #pragma unroll
       for (int v = 0; v < kWidth; ++v) {
-        if (new_block) {
-          total[i][v] += sum[i][v];
-          sum[i][v] = T(0);
-        }
-        sum[i][v] += row[v];
+        total[i][0][v] += sum[i][v];
+        sum[i][v] = T(0);
       }
+      carried[i].carry(total[i], lines / kSumBlock);
     }
   }
   const int32_t columns =
@@ -162,9 +167,11 @@ __global__ void __launch_bounds__(kPoolThreads, 2)
     const int32_t lines =
         counted(strip.row + i, g.stride_h, g.r, g.pad_top, g.h, g.end_h, g.count_include_pad);
     const T divisor = T(lines) * T(columns);
+    const int32_t start = top + i * g.stride_h;
+    carried[i].finish(total[i], (smaller(start + g.r, g.h) - larger(start, 0)) / kSumBlock);
     Pack<T, kWidth> pack;
 #pragma unroll
-    for (int v = 0; v < kWidth; ++v) pack.value[v] = (total[i][v] + sum[i][v]) / divisor;
+    for (int v = 0; v < kWidth; ++v) pack.value[v] = (total[i][0][v] + sum[i][v]) / divisor;
     store_pack<T, kWidth>(y + strip.plane * g.y_plane + strip.channel +
                               (int64_t(strip.row + i) * g.q + strip.column) * g.pixel,
                           pack);

@@ -25,8 +25,8 @@ from .compare import (
     same_bits,
 )
 from .cost import Cost, cost_of
-from .data import KINDS, array_shapes, copies_only, exact_on_whole, make_data
-from .lines import Conv2d, Gram, Im2col, Pool2d, Problem, parse
+from .data import KINDS, array_shapes, as_dtype, copies_only, exact_on_whole, make_data
+from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem, parse
 from .problems import PROBLEMS, problems
 from .roofline import Peaks, floor_seconds, measure_peaks, why_no_peaks
 
@@ -36,16 +36,19 @@ __all__ = [
     "PROBLEMS",
     "Comparison",
     "Conv2d",
+    "ConvTranspose2d",
     "Cost",
     "Expected",
     "Gram",
     "Im2col",
+    "Linear",
     "Outcome",
     "Peaks",
     "Pool2d",
     "Problem",
     "algorithms",
     "array_shapes",
+    "as_dtype",
     "bound_of",
     "candidates",
     "check_case",
