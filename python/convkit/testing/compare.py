@@ -78,11 +78,7 @@ def compare(actual: np.ndarray, wanted: Expected, bound: float = DEFAULT_BOUND) 
         raise ValueError(f"the result is {actual.shape}, the reference {wanted.exact.shape}")
     if actual.size == 0:
         return Comparison(0.0, bound, (), 0.0, 0.0)
-    with np.errstate(all="ignore"):
-        exact = wanted.exact
-        same = (actual == exact) | (np.isnan(actual) & np.isnan(exact))
-        error = np.where(same, 0, np.abs(actual - exact) / wanted.unit)
-    error = np.where(np.isnan(error), np.inf, error)
+    exact, error = wanted.exact, errors(actual, wanted)
     index = np.unravel_index(int(np.argmax(error)), error.shape)
     return Comparison(
         float(error[index]),
@@ -91,6 +87,15 @@ def compare(actual: np.ndarray, wanted: Expected, bound: float = DEFAULT_BOUND) 
         float(actual[index]),
         float(exact[index]),
     )
+
+
+def errors(actual: np.ndarray, wanted: Expected) -> np.ndarray:
+    """E of every element; infinite where only one side is NaN or infinite."""
+    with np.errstate(all="ignore"):
+        exact = wanted.exact
+        same = (actual == exact) | (np.isnan(actual) & np.isnan(exact))
+        error = np.where(same, 0, np.abs(actual - exact) / wanted.unit)
+    return np.where(np.isnan(error), np.inf, error)
 
 
 def same_bits(first: np.ndarray, second: np.ndarray) -> bool:
