@@ -17,21 +17,21 @@ from convkit.apps.terminal import InputError, console, print_json
 
 if TYPE_CHECKING:
     from convkit.testing.examine import Check
+    from convkit.testing.report import Report
+    from convkit.testing.selection import Selection
     from convkit.testing.subjects import Stranger
-    from convkit.testing.validate import Report, Selection
 
 INTERRUPTED = 130
 # What XML 1.0 cannot hold.
 _NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd]")
 
 
-def run(
-    selection: Selection, user: Stranger | None = None, report: Report | None = None
-) -> Report:
+def run(selection: Selection, user: Stranger | None = None, report: Report | None = None) -> Report:
     """Runs a selection with a progress bar on a terminal; Ctrl-C ends it early."""
     from rich.progress import Progress
 
-    from convkit.testing.validate import Report, finish, steps
+    from convkit.testing.report import Report
+    from convkit.testing.validation import finish, steps
 
     report = report or Report()
     total = len(selection.problems) or selection.cases
@@ -129,7 +129,7 @@ def _selection(words: list[str], **options: Any) -> Selection:
     """The words in order: names of ops and functions, lines and tags of the one before."""
     from convkit.ops import FUNCTIONS
     from convkit.testing import parse, problems
-    from convkit.testing.validate import Selection, all_ops, op_of
+    from convkit.testing.selection import Selection, all_ops, op_of
 
     tags = {"core", "edge", "layer", "huge"}
     names: list[str] = []
@@ -150,8 +150,8 @@ def _selection(words: list[str], **options: Any) -> Selection:
 
 def _user(against: str | None, selection: Selection, bound: float | None) -> Stranger | None:
     from convkit.testing.compare import DEFAULT_BOUND
+    from convkit.testing.selection import stranger
     from convkit.testing.subjects import load
-    from convkit.testing.validate import stranger
 
     if against is None:
         if bound is not None:
@@ -165,7 +165,9 @@ def _user(against: str | None, selection: Selection, bound: float | None) -> Str
 def worst(checks: list[Check]) -> Check | None:
     """The check of real numbers that is nearest to its bound, or farthest over it."""
     real = [check for check in checks if not check.refusal and check.case.kind != "whole"]
-    return max(real, key=lambda check: (check.error / (check.bound or 1), check.error), default=None)
+    return max(
+        real, key=lambda check: (check.error / (check.bound or 1), check.error), default=None
+    )
 
 
 def as_dict(report: Report) -> dict[str, Any]:
@@ -222,18 +224,19 @@ def _show(report: Report) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from convkit.testing.validate import failure_lines, remarks
+    from convkit.testing.report import failure_lines, remarks
 
     out = console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("function", "algorithm", "backend"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("checks", "failed", "worst E", "bound"):
+    for heading in ("checks", "failed", "exact", "worst E", "bound"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("worst at", overflow="fold")
     for (function, algorithm, backend), checks in report.rows().items():
         done = [check for check in checks if not check.refusal]
         failed = sum(not check.ok for check in done)
+        whole = [check for check in done if check.case.kind == "whole"]
         hardest = worst(checks)
         place = hardest and f"{hardest.case.problem.line} {hardest.case.dtype} {hardest.case.kind}"
         table.add_row(
@@ -242,6 +245,7 @@ def _show(report: Report) -> None:
             backend,
             str(len(done)),
             Text(str(failed), style="red" if failed else "green"),
+            f"{sum(check.ok for check in whole)}/{len(whole)}" if whole else "-",
             f"{hardest.error:.3g}" if hardest else "-",
             f"{hardest.bound:g}" if hardest else "-",
             place or "-",
@@ -254,19 +258,7 @@ def _show(report: Report) -> None:
         out.print(Text("\n".join(rest) + "\n"), soft_wrap=True)
     for line in remarks(report):
         out.print(Text(line, style="dim"), soft_wrap=True)
-    out.print(Text(summary(report), style="bold green" if report.ok else "bold red"))
-
-
-def summary(report: Report) -> str:
-    """The last line."""
-    done = [check for check in report.checks if not check.refusal]
-    failed = sum(not check.ok for check in done)
-    broken = "interrupted: " if report.interrupted else ""
-    right = "nothing was checked" if not done else f"{failed} failed" if failed else "all right"
-    return (
-        f"{broken}{report.cases} cases, {len(done)} checks: {right} "
-        f"(seed {report.seed}, {report.seconds:.1f} s)"
-    )
+    out.print(Text(report.summary, style="bold green" if report.ok else "bold red"))
 
 
 def _write_junit(report: Report, file: str) -> None:

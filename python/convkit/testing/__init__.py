@@ -24,8 +24,11 @@ from .compare import (
     same_bits,
 )
 from .data import KINDS, copies_only, exact_on_whole, make_data
+from .geometry import random_problem, shrink
 from .lines import Conv2d, Gram, Im2col, Pool2d, Problem, parse
 from .problems import PROBLEMS, problems
+from .report import Report
+from .validation import validate
 
 __all__ = [
     "KINDS",
@@ -38,6 +41,7 @@ __all__ = [
     "Outcome",
     "Pool2d",
     "Problem",
+    "Report",
     "algorithms",
     "bound_of",
     "candidates",
@@ -49,13 +53,16 @@ __all__ = [
     "make_data",
     "parse",
     "problems",
+    "random_problem",
     "refusal_parts",
     "reproducer",
     "row_bound",
     "run_case",
     "run_reference",
     "same_bits",
+    "shrink",
     "simt_order",
     "use_backend",
     "use_threads",
+    "validate",
 ]

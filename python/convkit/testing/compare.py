@@ -5,7 +5,10 @@ E = |y - exact| / (eps * (sqrt(Kg) * RSS + |exact|)) with eps = 2**-23 (float32)
 exact and RSS come from the reference: exact in the next wider type, RSS by running it on squares.
 """
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -53,11 +56,41 @@ class Comparison:
 
 
 def run_reference(problem: Problem, direction: str, data: dict[str, Any]) -> tuple[np.ndarray, ...]:
-    """What the NumPy reference makes of the arrays, in their own type."""
+    """What the reference makes of the arrays, in their own type."""
     name, arrays, options = problem.call(direction, data)
     with np.errstate(all="ignore"):
-        result = getattr(reference, name)(*arrays, **options)
+        result = _reference(problem, name, arrays[0].dtype)(*arrays, **options)
     return result if isinstance(result, tuple) else (result,)
+
+
+def _reference(problem: Problem, name: str, dtype: np.dtype[Any]) -> Callable[..., Any]:
+    """A function of the NumPy reference, or its compiled form where that is quicker."""
+    plain: Callable[..., Any] = getattr(reference, name)
+    if not _large(problem) or not _compiled_is_quicker(problem, dtype):
+        return plain
+    return getattr(_compiled(), name, plain)
+
+
+@functools.cache
+def _compiled() -> ModuleType | None:
+    try:
+        from . import fast_reference
+    except ImportError:  # no Numba
+        return None
+    return fast_reference
+
+
+def _large(problem: Problem) -> bool:
+    return problem.flops > (2_000_000 if isinstance(problem, Pool2d) else 10_000_000)
+
+
+def _compiled_is_quicker(problem: Problem, dtype: np.dtype[Any]) -> bool:
+    """longdouble has no BLAS; float64 has one, which needs channels to show what it can do."""
+    if dtype == np.longdouble:
+        return True
+    if isinstance(problem, Conv2d):
+        return (problem.c // problem.groups) * (problem.k // problem.groups) <= 256
+    return dtype == np.float64 and isinstance(problem, Pool2d)
 
 
 def expected(problem: Problem, direction: str, data: dict[str, Any]) -> tuple[Expected, ...]:
@@ -118,8 +151,8 @@ def reproducer(
 ) -> str:
     """The shell line that runs one comparison again."""
     return (
-        f'python -m convkit.testing {problem.op} "{problem.line}" --direction {direction} '
-        f"--algo {algo} --backend {backend} --dtype {np.dtype(dtype)} --data {kind} --seed {seed}"
+        f"convkit validate {problem.op} {problem.line} --direction {direction} --algo {algo} "
+        f"--backend {backend} --dtype {np.dtype(dtype)} --kind {kind} --seed {seed}"
     )
 
 
@@ -145,23 +178,21 @@ def _conv2d_spread(problem: Conv2d, direction: str, squares: dict[str, Any]) -> 
     name, arrays, options = problem.call(direction, squares)
     if direction == "fprop":
         options["activation"] = None
-    total = getattr(reference, name)(*arrays, **options)
+    total = _reference(problem, name, arrays[0].dtype)(*arrays, **options)
     return np.sqrt((problem.gemm_k(direction) + problem.bias + problem.residual) * total)
 
 
 def _pool2d_spread(problem: Pool2d, direction: str, squares: dict[str, Any]) -> Any:
-    (name, arrays, options), length = (
-        problem.call(direction, squares),
-        problem.r * problem.s,
-    )
+    name, arrays, options = problem.call(direction, squares)
+    function = _reference(problem, name, arrays[0].dtype)
+    length = problem.r * problem.s if direction == "fprop" else problem.windows_per_pixel
     if problem.kind == "max":
-        return np.sqrt(problem.windows_per_pixel * getattr(reference, name)(*arrays, **options))
+        return np.sqrt(length * function(*arrays, **options))
     places = divisor(problem.windows, problem.count_include_pad)
     places = places if problem.layout == "NCHW" else places[:, :, None]
     if direction == "fprop":  # sqrt(sum of x^2) / divisor
-        return np.sqrt(length * getattr(reference, name)(*arrays, **options) / places)
-    arrays = (arrays[0] / places, *arrays[1:])
-    return np.sqrt(problem.windows_per_pixel * getattr(reference, name)(*arrays, **options))
+        return np.sqrt(length * function(*arrays, **options) / places)
+    return np.sqrt(length * function(arrays[0] / places, *arrays[1:], **options))
 
 
 def bound_of(problem: Problem, direction: str, row_bound: float) -> float:

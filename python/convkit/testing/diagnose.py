@@ -63,7 +63,11 @@ def _of_shape(output: np.ndarray, wanted: Expected) -> Iterator[str]:
                 yield f"the shape is that of {name}"
                 return
     if output.ndim == want.ndim:
-        less = [f"axis {i} by {b - a:+d}" for i, (a, b) in enumerate(zip(want.shape, output.shape, strict=True)) if a != b]
+        less = [
+            f"axis {i} by {b - a:+d}"
+            for i, (a, b) in enumerate(zip(want.shape, output.shape, strict=True))
+            if a != b
+        ]
         yield f"off by: {', '.join(less)}"
 
 
@@ -109,11 +113,11 @@ def _of_places(wrong: np.ndarray, problem: Problem, direction: str) -> Iterator[
         yield from _of_matrix(wrong)
     for axis, name in enumerate(names):
         others = tuple(i for i in range(wrong.ndim) if i != axis)
-        if sentence := _of_axis(wrong.any(axis=others), name):
+        if sentence := _of_axis(np.asarray(wrong.any(axis=others)), name):
             yield sentence
     if direction == "fprop" and wrong.ndim == 4 and hasattr(problem, "windows"):
         rows, columns = (names.index(name) for name in ("row", "column"))
-        seen = wrong.any(axis=tuple({0, 1, 2, 3} - {rows, columns}))
+        seen = np.asarray(wrong.any(axis=tuple({0, 1, 2, 3} - {rows, columns})))
         yield from _of_padding(seen, problem.windows)
 
 
@@ -136,7 +140,11 @@ def _of_axis(hit: np.ndarray, name: str) -> str:
         return ""
     if len(places) == 1:
         ends = {0: "the first", size - 1: "the last"}
-        return f"only in {ends[places[0]]} {name}" if places[0] in ends else f"only in {name} {places[0]}"
+        return (
+            f"only in {ends[places[0]]} {name}"
+            if places[0] in ends
+            else f"only in {name} {places[0]}"
+        )
     if places[-1] == size - 1 and len(places) == size - places[0]:
         return f"only in {name}s {places[0]} and later; the {places[0]} before are right"
     if places[0] == 0 and len(places) == places[-1] + 1:
@@ -167,8 +175,13 @@ def _of_padding(hit: np.ndarray, windows: Any) -> Iterator[str]:
     """Whether exactly windows that reach over the border of the image are wrong, or the others."""
     over = []
     for side, f, step, d, (low, _), out in zip(
-        windows.sides, windows.kernel, windows.stride, windows.dilation, windows.pads,
-        windows.output, strict=True,
+        windows.sides,
+        windows.kernel,
+        windows.stride,
+        windows.dilation,
+        windows.pads,
+        windows.output,
+        strict=True,
     ):
         start = np.arange(out) * step - low
         over.append((start < 0) | (start + d * (f - 1) >= side))

@@ -231,7 +231,9 @@ def _wrong(what: str, comparison: Comparison, kind: str) -> str:
         return f"{what} is wrong: {comparison}"
     place = ", ".join(map(str, comparison.index))
     exact = "wrong on whole numbers, which leave no rounding," if kind == "whole" else "wrong"
-    return f"{what} is {exact} at [{place}]: got {comparison.actual:.9g}, exact {comparison.exact:.9g}"
+    return (
+        f"{what} is {exact} at [{place}]: got {comparison.actual:.9g}, exact {comparison.exact:.9g}"
+    )
 
 
 def _changed_inputs(plain: Data, laid: Data) -> list[Fault]:

@@ -42,27 +42,29 @@ def fits(problem: Problem) -> bool:
 def simpler(problem: Problem) -> Iterator[Problem]:
     """Problems one step simpler: an option at its default, fewer groups, a size 1, halved or one
     less, one number of a pair smaller. Bold steps first; not all of them fit."""
-    fields = {
+    change: Any = dataclasses.replace
+    fields: dict[str, Any] = {
         field.name: field for field in dataclasses.fields(problem) if field.name not in _LABELS
     }
     values = {name: getattr(problem, name) for name in fields}
     for name, field in fields.items():
         if field.default is not dataclasses.MISSING and values[name] != field.default:
-            yield dataclasses.replace(problem, **{name: field.default})
+            yield change(problem, **{name: field.default})
     yield from _fewer_groups(problem)
     sizes = [name for name, value in values.items() if _is_size(value) and name != "groups"]
-    for steps in (lambda size: {1, size // 2}, lambda size: {size - 1}):
+    for bold in (True, False):
         for name in sizes:
-            for smaller in sorted(steps(values[name])):
-                if 0 < smaller < values[name]:
-                    yield dataclasses.replace(problem, **{name: smaller})
+            size = values[name]
+            for smaller in sorted({1, size // 2} if bold else {size - 1}):
+                if 0 < smaller < size:
+                    yield change(problem, **{name: smaller})
     for name, value in values.items():
         if isinstance(value, tuple):
             for smaller_value in _simpler_tuple(value, fields[name].default):
-                yield dataclasses.replace(problem, **{name: smaller_value})
+                yield change(problem, **{name: smaller_value})
     if isinstance(values.get("padding"), str):
         windows: Any = problem.windows  # type: ignore[attr-defined]
-        yield dataclasses.replace(problem, padding=windows.pads)  # type: ignore[call-arg]
+        yield change(problem, padding=windows.pads)
 
 
 def shrink(
@@ -97,8 +99,9 @@ def _fewer_groups(problem: Problem) -> Iterator[Problem]:
     groups = getattr(problem, "groups", 1)
     for fewer in sorted({1, 2, groups // 2} - {0}):
         if fewer < groups:
+            change: Any = dataclasses.replace
             sizes = {name: getattr(problem, name) // groups * fewer for name in ("c", "k")}
-            yield dataclasses.replace(problem, groups=fewer, **sizes)  # type: ignore[arg-type]
+            yield change(problem, groups=fewer, **sizes)
 
 
 def _simpler_tuple(value: tuple[Any, ...], default: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
@@ -124,7 +127,9 @@ def _count(rng: np.random.Generator, most: int = 9) -> int:
 
 
 def _batch(rng: np.random.Generator) -> int:
-    return int(rng.choice([0, 1, 1, 1, 1, 2, 3, 5, 37], p=[0.03, *[0.17] * 4, 0.13, 0.1, 0.04, 0.02]))
+    return int(
+        rng.choice([0, 1, 1, 1, 1, 2, 3, 5, 37], p=[0.03, *[0.17] * 4, 0.13, 0.1, 0.04, 0.02])
+    )
 
 
 def _pair(rng: np.random.Generator, most: int) -> tuple[int, int]:
@@ -133,7 +138,9 @@ def _pair(rng: np.random.Generator, most: int) -> tuple[int, int]:
     return (first, first) if _chance(rng, 0.5) else (first, second)
 
 
-def _windows(rng: np.random.Generator, *, pool: bool = False, dilated: bool = True) -> dict[str, Any]:
+def _windows(
+    rng: np.random.Generator, *, pool: bool = False, dilated: bool = True
+) -> dict[str, Any]:
     """Sides, kernel, stride, padding and dilation that fit each other; batch and layout."""
     if _chance(rng, 0.1):
         return _pixels(rng)
@@ -184,7 +191,7 @@ def _conv2d(rng: np.random.Generator) -> Problem:
     elif _chance(rng, 0.2):  # depthwise, with one filter or two for a channel
         groups = c
         k = c * int(rng.integers(1, 3))
-    activation = rng.choice([None, None, "relu", "tanh", "sigmoid"])
+    activation = str(rng.choice(["", "", "relu", "tanh", "sigmoid"]))
     return Conv2d(
         **_windows(rng),
         c=c,
@@ -193,7 +200,7 @@ def _conv2d(rng: np.random.Generator) -> Problem:
         flip=_chance(rng, 0.2),
         bias=_chance(rng, 0.4),
         residual=_chance(rng, 0.3),
-        activation=activation and str(activation),
+        activation=activation or None,
     )
 
 

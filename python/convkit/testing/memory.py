@@ -41,7 +41,7 @@ def lay(array: np.ndarray, form: str) -> np.ndarray:
     if form == "plain":
         return np.array(array, order="C")
     if form == "skewed":
-        _, view = guard(array.shape, array.dtype)
+        view: np.ndarray = guard(array.shape, array.dtype)[1]
     elif form == "strided":
         turned = array.shape[::-1]
         wide = np.zeros((*turned[:-1], 2 * turned[-1]), array.dtype)

@@ -21,7 +21,7 @@ def mistakes(found: Examination, output: int) -> list[str]:
     case = found.check.case
     actual = found.outputs[output]
     bound = max(found.check.bound, DEFAULT_BOUND) if output == 0 else 0.0
-    sentences = []
+    sentences: list[str] = []
     for text, problem, data in _variants(case.problem, case.direction, found.data):
         if len(sentences) == _MOST_NAMED:
             break
@@ -39,9 +39,7 @@ def mistakes(found: Examination, output: int) -> list[str]:
     return sentences
 
 
-def _variants(
-    problem: Problem, direction: str, data: Data
-) -> Iterator[tuple[str, Problem, Data]]:
+def _variants(problem: Problem, direction: str, data: Data) -> Iterator[tuple[str, Problem, Data]]:
     """(what went wrong, problem, arrays)."""
     for text, changes in _other_parameters(problem):
         other = dataclasses.replace(problem, **changes)
@@ -73,14 +71,13 @@ def _other_parameters(problem: Problem) -> Iterator[tuple[str, dict[str, Any]]]:
                     f"the result without {', '.join(words)}",
                     {word: nothing[word] for word in words},
                 )
-    if isinstance(problem, Pool2d):
-        if problem.kind == "avg":
-            counted = "places of the padded image" if problem.count_include_pad else "pixels"
-            other = "pixels" if problem.count_include_pad else "places of the padded image"
-            yield (
-                f"averages over {other}; asked was over {counted}",
-                {"count_include_pad": not problem.count_include_pad},
-            )
+    if isinstance(problem, Pool2d) and problem.kind == "avg":
+        kinds = ["pixels", "places of the padded image"]
+        asked, got = kinds[problem.count_include_pad], kinds[not problem.count_include_pad]
+        yield (
+            f"averages over {got}; asked was over {asked}",
+            {"count_include_pad": not problem.count_include_pad},
+        )
     if isinstance(problem, Gram):
         done = "not divided" if problem.normalize else "divided"
         yield f"the result {done} by C*H*W", {"normalize": not problem.normalize}

@@ -74,17 +74,33 @@ def _properties(cases: list[Case]) -> dict[str, Callable[[Case], bool]]:
         lambda case: any(low != high for low, high in pads(case)),
     )
     add("groups > 1", "groups == 1", lambda case: get("groups", 1)(case) > 1)
-    for name, text in (("flip", "flip_kernel"), ("ceil_mode", "ceil_mode"), ("normalize", "normalize")):
+    for name, text in (
+        ("flip", "flip_kernel"),
+        ("ceil_mode", "ceil_mode"),
+        ("normalize", "normalize"),
+    ):
         add(f"{text} is on", f"{text} is off", get(name, False))
     for name in ("bias", "residual", "activation"):
         add(f"there is {name}", f"there is no {name}", get(name, False))
-    add("count_include_pad is off", "count_include_pad is on", lambda c: not get("count_include_pad", True)(c))
+    add(
+        "count_include_pad is off",
+        "count_include_pad is on",
+        lambda c: not get("count_include_pad", True)(c),
+    )
     add("layout is NHWC", "layout is NCHW", lambda case: case.problem.layout == "NHWC")
     add("dtype is float64", "dtype is float32", lambda case: case.dtype == "float64")
     for form in {case.memory for case in cases} - {"plain"}:
-        add(f"inputs lie {form} in memory", f"inputs do not lie {form}", lambda c, form=form: c.memory == form)
+        add(
+            f"inputs lie {form} in memory",
+            f"inputs do not lie {form}",
+            _has("memory", form),
+        )
     for kind in {case.kind for case in cases}:
-        add(f"the data is {kind!r}", f"the data is not {kind!r}", lambda c, kind=kind: c.kind == kind)
+        add(
+            f"the data is {kind!r}",
+            f"the data is not {kind!r}",
+            _has("kind", kind),
+        )
     for name, text in _SIZES.items():
         if name == "n" or not hasattr(cases[0].problem, name):
             continue
@@ -92,12 +108,24 @@ def _properties(cases: list[Case]) -> dict[str, Callable[[Case], bool]]:
             add(
                 f"{text} are no multiple of {step}" if step > 2 else f"the number of {text} is odd",
                 f"{text} are a multiple of {step}" if step > 2 else f"the number of {text} is even",
-                lambda case, name=name, step=step: getattr(case.problem, name) % step,
+                _rest(name, step),
             )
     for name, text in (("stride", "stride"), ("r", "kernel")):
         if hasattr(cases[0].problem, name):
             add(f"{text} is not square", f"{text} is square", _not_square(name))
     return found
+
+
+def _has(name: str, value: str) -> Callable[[Case], bool]:
+    return lambda case: bool(getattr(case, name) == value)
+
+
+def _rest(name: str, step: int) -> Callable[[Case], bool]:
+    return lambda case: bool(getattr(case.problem, name) % step)
+
+
+def _at_least(name: str, least: int) -> Callable[[Case], bool]:
+    return lambda case: bool(getattr(case.problem, name) >= least)
 
 
 def _not_square(name: str) -> Callable[[Case], bool]:
@@ -118,7 +146,7 @@ def _thresholds(failing: list[Case], passing: list[Case]) -> dict[str, Callable[
         least = min(getattr(case.problem, name) for case in failing)
         most = max(getattr(case.problem, name) for case in passing)
         if least > most:
-            found[f"{text} >= {least}"] = lambda c, n=name, v=least: getattr(c.problem, n) >= v
+            found[f"{text} >= {least}"] = _at_least(name, least)
         elif least > 1:
-            found[f"{text} > {least - 1}"] = lambda c, n=name, v=least: getattr(c.problem, n) >= v
+            found[f"{text} > {least - 1}"] = _at_least(name, least)
     return found

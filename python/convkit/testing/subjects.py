@@ -1,7 +1,9 @@
 """What is validated: an algorithm of convkit on a backend, or a function of the user's own."""
 
+import dataclasses
 import functools
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,8 +14,8 @@ import numpy as np
 
 from convkit import ops
 
-from .cases import bound_of, candidates, row_bound, run_case, simt_order, use_threads
-from .compare import DEFAULT_BOUND
+from .cases import candidates, row_bound, run_case, simt_order, use_threads
+from .compare import DEFAULT_BOUND, bound_of
 from .geometry import fits
 from .lines import Problem
 
@@ -121,8 +123,7 @@ class Stranger:
                 ) from None
 
     def within_signature(self, problem: Problem, direction: str) -> Problem | None:
-        """The problem with what the function has no parameter for left out; None if none is left.
-        """
+        """The problem without what the function has no parameter for; None if none is left."""
         lacking = self.missing(problem, direction)
         for candidate in _with_defaults(problem) if lacking else ():
             if fits(candidate) and self.missing(candidate, direction) < lacking:
@@ -169,7 +170,7 @@ class Stranger:
         return [named[key] for key in required], ordered, frozenset(missing)
 
 
-def load(path: str) -> Callable[..., Any]:
+def load(path: str) -> Any:
     """The function that "module:function" or "file.py:function" names.
 
     Raises: ValueError that says what was not found.
@@ -177,10 +178,12 @@ def load(path: str) -> Callable[..., Any]:
     module_name, _, function_name = path.rpartition(":")
     if not module_name:
         raise ValueError(f"{path!r} must be module:function or file.py:function")
+    found: Any
     try:
         if module_name.endswith(".py"):
             spec = importlib.util.spec_from_file_location("convkit_validated", module_name)
-            assert spec is not None and spec.loader is not None
+            assert spec is not None
+            assert spec.loader is not None
             found = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(found)
         else:
@@ -211,8 +214,6 @@ def _no_data(problem: Problem) -> dict[str, Any]:
 
 
 def _with_defaults(problem: Problem) -> list[Problem]:
-    import dataclasses
-
     return [
         dataclasses.replace(problem, **{field.name: field.default})
         for field in dataclasses.fields(problem)
