@@ -58,6 +58,9 @@ def command(
     op: Annotated[list[str] | None, typer.Option(help="As WHAT; may be repeated.")] = None,
     cases: Annotated[int, typer.Option(help="Random problems.")] = 200,
     seed: Annotated[int, typer.Option(help="Equal seeds draw equal problems.")] = 0,
+    most_flops: Annotated[
+        int | None, typer.Option(help="Operations of the largest random problem.")
+    ] = None,
     backend: Annotated[str, typer.Option(help="cpu, simt, cuda: one or several, or all.")] = "cpu",
     algo: Annotated[str | None, typer.Option(help="One algorithm; all where not given.")] = None,
     dtype: Annotated[str, typer.Option(help="float32, float64.")] = "",
@@ -85,6 +88,7 @@ def command(
             [*(op or ()), *(what or ())],
             cases=cases,
             seed=seed,
+            most_flops=most_flops,
             backends=_backends(backend),
             algo=algo,
             dtypes=_listed(dtype),

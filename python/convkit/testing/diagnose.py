@@ -1,17 +1,30 @@
 """Where a result is wrong, in words: places, values, and a known mistake that gives the same."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .compare import Expected, errors
-from .examine import Examination
+from .examine import ROUNDING, Examination
 from .lines import Conv2d, Gram, Problem
 from .mistakes import mistakes
 
-_ROUNDING = 2.0**-7  # relative to sqrt(K) * RSS: nothing but lost digits stays below it
+_NUMBER = re.compile(r"\d+")
+_NEARLY_ALL = 0.9  # of a result wrong: its places say nothing
+_EVERYWHERE: list[str] = []
+
+
+@dataclass(frozen=True)
+class _Diagnosis:
+    """What stands out of one result."""
+
+    count: str
+    values: list[str]
+    places: list[str]  # [] also where nearly everything is wrong
 
 
 def diagnose(several: Iterable[Examination]) -> list[str]:
@@ -19,30 +32,43 @@ def diagnose(several: Iterable[Examination]) -> list[str]:
 
     How much of the first is wrong comes first; [] where all values are right.
     """
-    each = [sentences for found in several if (sentences := _diagnose(found))]
+    each = [found for one in several if (found := _diagnose(one))]
     if not each:
         return []
-    counts = Counter(text for sentences in each for text in sentences[1:])
-    common = [text for text, count in counts.most_common() if count * 2 > len(each)]
-    return [each[0][0], *common]
+    partial = [found.places for found in each if found.places is not _EVERYWHERE]
+    return [each[0].count, *_usual([found.values for found in each]), *_usual(partial)]
 
 
-def _diagnose(found: Examination) -> list[str]:
-    """What stands out of one result, how much of it is wrong first."""
+def _usual(each: list[list[str]]) -> list[str]:
+    """The sentences of most results; one that differs in its numbers alone stands as an example."""
+    found = []
+    for counts, say in (
+        (Counter(text for texts in each for text in texts), "{}"),
+        (Counter(_NUMBER.sub("#", text) for texts in each for text in texts), "for instance {}"),
+    ):
+        for form, count in counts.most_common():
+            if count * 2 <= len(each) or ("#" in form and "and later" not in form):
+                continue
+            text = next(t for texts in each for t in texts if form in (t, _NUMBER.sub("#", t)))
+            if not any(_NUMBER.sub("#", text) in _NUMBER.sub("#", other) for other in found):
+                found.append(say.format(text) if "#" in form else text)
+    return found
+
+
+def _diagnose(found: Examination) -> _Diagnosis | None:
     case = found.check.case
     for i, (output, wanted) in enumerate(zip(found.outputs, found.wanted, strict=False)):
         if output.shape != wanted.exact.shape:
-            return [f"the shape is {output.shape}", *_of_shape(output, wanted)]
+            shape = f"the shape is {output.shape}, must be {wanted.exact.shape}"
+            return _Diagnosis(shape, list(_of_shape(output, wanted)), [])
         bound = found.check.bound if i == 0 else 0.0
         wrong = errors(output, wanted) > bound
-        if not wrong.any():
-            continue
-        sentences = [f"{_count(wrong)}, first at {_first(wrong)}"]
-        sentences += mistakes(found, i)
-        sentences += _of_values(output, wanted, wrong)
-        sentences += _of_places(wrong, case.problem, case.direction)
-        return sentences
-    return []
+        if wrong.any():
+            values = [*mistakes(found, i), *_of_values(output, wanted, wrong)]
+            most = wrong.mean() > _NEARLY_ALL
+            places = _EVERYWHERE if most else list(_of_places(wrong, case.problem, case.direction))
+            return _Diagnosis(f"{_count(wrong)}, first at {_first(wrong)}", values, places)
+    return None
 
 
 def _count(wrong: np.ndarray) -> str:
@@ -93,7 +119,7 @@ def _of_values(output: np.ndarray, wanted: Expected, wrong: np.ndarray) -> Itera
         yield "the wrong places hold zeros"
         return
     eps = float(np.finfo(output.dtype).eps)
-    if (np.abs(got - exact) * eps <= _ROUNDING * unit).all() and unit.all():
+    if (np.abs(got - exact) * eps <= ROUNDING * unit).all() and unit.all():
         digits = -np.log10(float(np.max(np.abs(got - exact) * eps / unit)))
         yield f"right to {int(digits)} digits everywhere: precision is lost, no index is wrong"
         return
@@ -106,8 +132,6 @@ def _of_values(output: np.ndarray, wanted: Expected, wrong: np.ndarray) -> Itera
 
 def _of_places(wrong: np.ndarray, problem: Problem, direction: str) -> Iterator[str]:
     """What the wrong places have in common: edges, every second one, ends of an axis."""
-    if wrong.all():
-        return
     names = _axis_names(problem, direction, wrong.ndim)
     if isinstance(problem, Gram) and direction == "fprop":
         yield from _of_matrix(wrong)

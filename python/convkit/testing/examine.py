@@ -19,6 +19,7 @@ from .subjects import Algorithm, Refused, Stranger, able
 Subject = Algorithm | Stranger
 Data = dict[str, np.ndarray]
 REPEATS = 3
+ROUNDING = 2.0**-7  # relative to sqrt(K) * RSS: nothing but lost digits stays below it
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,9 @@ def _compare(
         comparison = compare(output, one, bound if i == 0 else 0.0)
         worst = max(worst, comparison.error)
         if not comparison.ok:
-            faults.append(Fault("values", _wrong(what, comparison, kind)))
+            rounded = i == 0 and comparison.error * np.finfo(dtype).eps < ROUNDING
+            symptom = "precision" if rounded else "values"
+            faults.append(Fault(symptom, _wrong(what, comparison, kind)))
     return (np.inf if faults and worst == 0 else worst), faults
 
 

@@ -54,10 +54,11 @@ def simpler(problem: Problem) -> Iterator[Problem]:
     sizes = [name for name, value in values.items() if _is_size(value) and name != "groups"]
     for bold in (True, False):
         for name in sizes:
-            size = values[name]
+            step = values.get("groups", 1) if name in ("c", "k") else 1
+            size = values[name] // step
             for smaller in sorted({1, size // 2} if bold else {size - 1}):
                 if 0 < smaller < size:
-                    yield change(problem, **{name: smaller})
+                    yield change(problem, **{name: smaller * step})
     for name, value in values.items():
         if isinstance(value, tuple):
             for smaller_value in _simpler_tuple(value, fields[name].default):
@@ -105,14 +106,20 @@ def _fewer_groups(problem: Problem) -> Iterator[Problem]:
 
 
 def _simpler_tuple(value: tuple[Any, ...], default: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    """One number of a (nested) pair at its default, or halfway to it."""
+    """One number of a (nested) pair at its default or halfway to it, or both of an equal pair."""
     for i, (one, plain) in enumerate(zip(value, default, strict=True)):
         if isinstance(one, tuple):
-            changes = list(_simpler_tuple(one, plain))
+            changes: list[Any] = list(_simpler_tuple(one, plain))
+            if one[0] == one[1]:
+                changes += [(low, low) for low in _towards(one[0], plain[0])]
         else:
-            changes = [c for c in (plain, plain + (one - plain) // 2) if c < one]
+            changes = _towards(one, plain)
         for change in changes:
             yield (*value[:i], change, *value[i + 1 :])
+
+
+def _towards(number: int, default: int) -> list[int]:
+    return [one for one in (default, default + (number - default) // 2) if one < number]
 
 
 def _chance(rng: np.random.Generator, share: float) -> bool:

@@ -41,7 +41,7 @@ def mistakes(found: Examination, output: int) -> list[str]:
 
 def _variants(problem: Problem, direction: str, data: Data) -> Iterator[tuple[str, Problem, Data]]:
     """(what went wrong, problem, arrays)."""
-    for text, changes in _other_parameters(problem):
+    for text, changes in _other_parameters(problem, direction):
         other = dataclasses.replace(problem, **changes)
         wants = array_shapes(other, direction)
         if wants.keys() <= data.keys():
@@ -50,12 +50,13 @@ def _variants(problem: Problem, direction: str, data: Data) -> Iterator[tuple[st
         yield text, problem, data | arrays
 
 
-def _other_parameters(problem: Problem) -> Iterator[tuple[str, dict[str, Any]]]:
+def _other_parameters(problem: Problem, direction: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Parameters that were mixed up or ignored."""
     if isinstance(problem, Conv2d):
         flipped, plain = "the flipped kernel (true convolution)", "the kernel as it is"
         got, asked = (plain, flipped) if problem.flip else (flipped, plain)
         yield f"the result for {got}; asked was {asked}", {"flip": not problem.flip}
+    if isinstance(problem, Conv2d) and direction == "fprop":
         if problem.bias:
             yield "the result without the bias", {"bias": False}
         if problem.residual:

@@ -10,9 +10,16 @@ from .examine import Case
 
 _FEWEST_FAILING, _FEWEST_PASSING = 2, 5
 _SIZES = {
-    "n": "images", "c": "channels", "k": "filters", "h": "rows", "w": "columns",
-    "r": "kernel rows", "s": "kernel columns",
-}  # fmt: skip
+    "n": "images",
+    "c": "channels",
+    "k": "filters",
+    "p": "output rows",
+    "q": "output columns",
+    "h": "input rows",
+    "w": "input columns",
+    "r": "kernel rows",
+    "s": "kernel columns",
+}
 
 
 def when_wrong(failing: Iterable[Case], passing: Iterable[Case]) -> str:
@@ -102,7 +109,7 @@ def _properties(cases: list[Case]) -> dict[str, Callable[[Case], bool]]:
             _has("kind", kind),
         )
     for name, text in _SIZES.items():
-        if name == "n" or not hasattr(cases[0].problem, name):
+        if name == "n" or _size(cases[0], name) is None:
             continue
         for step in (2, 4, 8, 16, 32):
             add(
@@ -116,16 +123,24 @@ def _properties(cases: list[Case]) -> dict[str, Callable[[Case], bool]]:
     return found
 
 
+def _size(case: Case, name: str) -> Any:
+    """A size by its letter; None where the op has none."""
+    if name in "pq":
+        output = getattr(case.problem, "output", (None, None))
+        return output["pq".index(name)]
+    return getattr(case.problem, name, None)
+
+
 def _has(name: str, value: str) -> Callable[[Case], bool]:
     return lambda case: bool(getattr(case, name) == value)
 
 
 def _rest(name: str, step: int) -> Callable[[Case], bool]:
-    return lambda case: bool(getattr(case.problem, name) % step)
+    return lambda case: bool(_size(case, name) % step)
 
 
 def _at_least(name: str, least: int) -> Callable[[Case], bool]:
-    return lambda case: bool(getattr(case.problem, name) >= least)
+    return lambda case: bool(_size(case, name) >= least)
 
 
 def _not_square(name: str) -> Callable[[Case], bool]:
@@ -141,10 +156,10 @@ def _thresholds(failing: list[Case], passing: list[Case]) -> dict[str, Callable[
     """Sizes over which everything fails and up to which everything passes."""
     found: dict[str, Callable[[Case], bool]] = {}
     for name, text in _SIZES.items():
-        if not hasattr(failing[0].problem, name):
+        if _size(failing[0], name) is None:
             continue
-        least = min(getattr(case.problem, name) for case in failing)
-        most = max(getattr(case.problem, name) for case in passing)
+        least = min(_size(case, name) for case in failing)
+        most = max(_size(case, name) for case in passing)
         if least > most:
             found[f"{text} >= {least}"] = _at_least(name, least)
         elif least > 1:

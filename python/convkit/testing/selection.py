@@ -43,6 +43,7 @@ class Selection:
     kinds: tuple[str, ...] = ()
     memory: tuple[str, ...] = ()
     save: str | Path | None = None
+    most_flops: int | None = None  # operations of a random problem
 
     def __post_init__(self) -> None:
         for name, given, known in (
@@ -57,8 +58,10 @@ class Selection:
             for one in given:
                 if one not in known:
                     raise ValueError(f"{name} is {one!r}, known are {', '.join(known)}")
-        if self.cases < 1:
-            raise ValueError(f"cases is {self.cases}, must be at least 1")
+        for name in ("cases", "most_flops"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}, must be at least 1")
         if self.algo is not None:
             names = {row["name"]: None for op in all_ops() for row in algorithms(op)}
             if self.algo not in names:
@@ -153,7 +156,7 @@ def _draw(
 ) -> Case | None:
     """A case that the algorithm takes, or the user's function, or (neither given) any."""
     limits = [MOST_FLOPS.get(backend, MOST_FLOPS_ELSEWHERE) for backend in selection.backends]
-    limit = MOST_FLOPS_ELSEWHERE if user else min(limits)
+    limit = selection.most_flops or (MOST_FLOPS_ELSEWHERE if user else min(limits))
     for _ in range(_DRAWS):
         problem: Problem | None = random_problem(op, rng, limit)
         assert problem is not None
@@ -170,9 +173,9 @@ def _draw(
             continue
         if user is not None:
             problem = user.within_signature(problem, direction)
-            if problem is not None and (
-                not selection.layouts or problem.layout in selection.layouts
-            ):
+            if problem is None or problem.flops > limit:
+                continue
+            if not selection.layouts or problem.layout in selection.layouts:
                 return replace(case, problem=problem)
         elif algo is None or any(
             one.name == algo

@@ -1,5 +1,6 @@
 """Random problems of every op by every algorithm, or by a function of the user's own, checked."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ def validate(function: Callable[..., Any] | None = None, **selected: Any) -> Rep
             `function` always the public function it stands for. Or a sequence of them.
         problems: lines of problems of `op` to check instead of random ones.
         cases, seed: how many random problems; equal seeds draw equal problems.
+        most_flops: largest random problem; small ones suit a kernel that runs in a simulator.
         backend, dtype, layout, direction, kind, memory: one or several; all where not given
             (backend: "cpu").
         algo: one algorithm. bound: the largest E of `function` that is right (8).
@@ -115,7 +117,11 @@ def _explain(report: Report) -> None:
         row = [check for check in rows[way_of(failure.check)] if not check.refusal]
         failure.when = when_wrong(failure.cases, [check.case for check in row if check.ok])
         if (subject := failure.check.subject) is not None:
-            failure.places = diagnose(examine(case, subject) for case in failure.cases[:_DIAGNOSED])
+            # The first, which is the one reported; of the others large results show the most.
+            first, *others = failure.cases
+            others.sort(key=lambda case: -math.prod(case.problem.y_shape))
+            looked_at = [first, *others[: _DIAGNOSED - 1]]
+            failure.places = diagnose(examine(case, subject) for case in looked_at)
 
 
 def _subjects(case: Case, selection: Selection, user: Stranger | None) -> Iterable[Subject | str]:
