@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from .compare import Expected, errors
-from .examine import ROUNDING, Examination
-from .lines import Conv2d, Gram, Problem
+from .examine import ROUNDING, Examination, epsilon
+from .lines import Conv2d, Gram, Pool2d, Problem
 from .mistakes import mistakes
 
 _NUMBER = re.compile(r"\d+")
@@ -99,9 +99,10 @@ def _of_shape(output: np.ndarray, wanted: Expected) -> Iterator[str]:
 
 def _of_values(output: np.ndarray, wanted: Expected, wrong: np.ndarray) -> Iterator[str]:
     """What the wrong values have in common."""
-    exact, got, unit = wanted.exact[wrong], output[wrong], wanted.unit[wrong]
-    if got.dtype.kind != "f":
+    if output.dtype.kind in "iu":
         return
+    exact, unit = wanted.exact[wrong], wanted.unit[wrong]
+    got = output[wrong].astype(exact.dtype)
     lost = np.isnan(exact) & ~np.isnan(got)
     if lost.any():
         yield "a NaN of the inputs is swallowed"
@@ -118,7 +119,7 @@ def _of_values(output: np.ndarray, wanted: Expected, wrong: np.ndarray) -> Itera
     if not got.any():
         yield "the wrong places hold zeros"
         return
-    eps = float(np.finfo(output.dtype).eps)
+    eps = epsilon(output.dtype.name)
     if (np.abs(got - exact) * eps <= ROUNDING * unit).all() and unit.all():
         digits = -np.log10(float(np.max(np.abs(got - exact) * eps / unit)))
         yield f"right to {int(digits)} digits everywhere: precision is lost, no index is wrong"
@@ -139,7 +140,7 @@ def _of_places(wrong: np.ndarray, problem: Problem, direction: str) -> Iterator[
         others = tuple(i for i in range(wrong.ndim) if i != axis)
         if sentence := _of_axis(np.asarray(wrong.any(axis=others)), name):
             yield sentence
-    if direction == "fprop" and wrong.ndim == 4 and hasattr(problem, "windows"):
+    if isinstance(problem, (Conv2d, Pool2d)) and direction == "fprop":
         rows, columns = (names.index(name) for name in ("row", "column"))
         seen = np.asarray(wrong.any(axis=tuple({0, 1, 2, 3} - {rows, columns})))
         yield from _of_padding(seen, problem.windows)
@@ -147,7 +148,7 @@ def _of_places(wrong: np.ndarray, problem: Problem, direction: str) -> Iterator[
 
 def _axis_names(problem: Problem, direction: str, dimensions: int) -> tuple[str, ...]:
     if dimensions != 4:
-        return ("image", "row", "column")
+        return ("image", "row", "column")[-dimensions:]
     first, second, third, fourth = "image", "channel", "row", "column"
     if isinstance(problem, Conv2d) and direction == "fprop":
         second = "filter"

@@ -147,6 +147,11 @@ def examine(case: Case, subject: Subject) -> Examination:
     return Examination(check, plain, outputs, wanted)
 
 
+def epsilon(dtype: str) -> float:
+    """The rounding that E counts, by the type that a dtype is computed in."""
+    return float(np.finfo(np.float64 if dtype == "float64" else np.float32).eps)
+
+
 def can_be_checked(case: Case) -> bool:
     """Whether the problem is valid and its kind of data decides something."""
     if not fits(case.problem):
@@ -223,7 +228,7 @@ def _compare(
         comparison = compare(output, one, bound if i == 0 else 0.0)
         worst = max(worst, comparison.error)
         if not comparison.ok:
-            rounded = i == 0 and comparison.error * np.finfo(dtype).eps < ROUNDING
+            rounded = i == 0 and comparison.error * epsilon(dtype.name) < ROUNDING
             symptom = "precision" if rounded else "values"
             faults.append(Fault(symptom, _wrong(what, comparison, kind)))
     return (np.inf if faults and worst == 0 else worst), faults

@@ -39,6 +39,15 @@ def fits(problem: Problem) -> bool:
     return min(output[1:]) > 0 and all(count % groups == 0 for count in counts)
 
 
+def pads_of(problem: Problem) -> Any:
+    """((top, bottom), (left, right)) of a problem; zeros where its op has no padding."""
+    padding: Any = getattr(problem, "padding", ((0, 0), (0, 0)))
+    if isinstance(padding, str):
+        windows: Any = problem.windows  # type: ignore[attr-defined]
+        return windows.pads
+    return padding
+
+
 def simpler(problem: Problem) -> Iterator[Problem]:
     """Problems one step simpler: an option at its default, fewer groups, a size 1, halved or one
     less, one number of a pair smaller. Bold steps first; not all of them fit."""
@@ -64,8 +73,7 @@ def simpler(problem: Problem) -> Iterator[Problem]:
             for smaller_value in _simpler_tuple(value, fields[name].default):
                 yield change(problem, **{name: smaller_value})
     if isinstance(values.get("padding"), str):
-        windows: Any = problem.windows  # type: ignore[attr-defined]
-        yield change(problem, padding=windows.pads)
+        yield change(problem, padding=pads_of(problem))
 
 
 def shrink(

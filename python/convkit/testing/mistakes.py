@@ -9,7 +9,7 @@ import numpy as np
 from .compare import DEFAULT_BOUND, Expected, compare, expected
 from .data import array_shapes
 from .examine import Data, Examination
-from .geometry import fits
+from .geometry import fits, pads_of
 from .lines import Conv2d, Gram, Pool2d, Problem
 
 _MOST_NAMED = 2
@@ -89,7 +89,7 @@ def _other_parameters(problem: Problem, direction: str) -> Iterator[tuple[str, d
         if isinstance(value, tuple) and value[0] != value[1]:
             yield f"height and width of {name} swapped", {name: value[::-1]}
     if getattr(problem, "padding", None) == "same":
-        (top, bottom), (left, right) = problem.windows.pads  # type: ignore[attr-defined]
+        (top, bottom), (left, right) = pads_of(problem)
         yield (
             "padding='same' with the odd pixel on top or left",
             {"padding": ((bottom, top), (right, left))},
@@ -97,7 +97,7 @@ def _other_parameters(problem: Problem, direction: str) -> Iterator[tuple[str, d
 
 
 def _swapped_pads(problem: Any) -> dict[str, Any]:
-    (top, bottom), (left, right) = problem.windows.pads
+    (top, bottom), (left, right) = pads_of(problem)
     return {"padding": ((bottom, top), (right, left))}
 
 
@@ -105,7 +105,7 @@ def _other_arrays(problem: Problem, data: Data) -> Iterator[tuple[str, Data]]:
     """Arrays that were read in another order."""
     nchw = problem.layout == "NCHW"
     rows, columns, channels = (2, 3, 1) if nchw else (1, 2, 3)
-    if "w" in data:
+    if "w" in data and data["w"].ndim == 4:
         w = data["w"]
         if w.shape[rows] == w.shape[columns] > 1:
             turned = np.ascontiguousarray(w.swapaxes(rows, columns))

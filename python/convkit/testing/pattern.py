@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .examine import Case
+from .geometry import pads_of
 
 _FEWEST_FAILING, _FEWEST_PASSING = 2, 5
 _SIZES = {
@@ -67,18 +68,14 @@ def _properties(cases: list[Case]) -> dict[str, Callable[[Case], bool]]:
     def get(name: str, default: Any) -> Callable[[Case], Any]:
         return lambda case: getattr(case.problem, name, default)
 
-    def pads(case: Case) -> Any:
-        windows = getattr(case.problem, "windows", None)
-        return windows.pads if windows is not None else ((0, 0), (0, 0))
-
     stride, dilation = get("stride", (1, 1)), get("dilation", (1, 1))
     add("stride > 1", "stride == 1", lambda case: max(stride(case)) > 1)
     add("dilation > 1", "dilation == 1", lambda case: max(dilation(case)) > 1)
-    add("there is padding", "there is no padding", lambda case: np.any(pads(case)))
+    add("there is padding", "there is no padding", lambda case: np.any(pads_of(case.problem)))
     add(
         "the padding differs between low and high",
         "the padding is symmetric",
-        lambda case: any(low != high for low, high in pads(case)),
+        lambda case: any(low != high for low, high in pads_of(case.problem)),
     )
     add("groups > 1", "groups == 1", lambda case: get("groups", 1)(case) > 1)
     for name, text in (

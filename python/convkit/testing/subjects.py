@@ -16,7 +16,7 @@ from convkit import ops
 
 from .cases import candidates, row_bound, run_case, simt_order, use_threads
 from .compare import DEFAULT_BOUND, bound_of
-from .geometry import fits
+from .geometry import fits, pads_of
 from .lines import Problem
 
 
@@ -224,7 +224,7 @@ def _with_defaults(problem: Problem) -> list[Problem]:
 def _plainly(name: str, value: Any, problem: Problem) -> Any:
     """A parameter in its simplest form: a number for a pair of equal ones, numbers for a word."""
     if name == "padding":
-        value = problem.windows.pads  # type: ignore[attr-defined]
+        value = pads_of(problem)
         if all(low == high for low, high in value):
             value = tuple(low for low, _ in value)
     if name.endswith("_shape") or not isinstance(value, tuple):
