@@ -41,7 +41,7 @@ def diagnose(several: Iterable[Examination]) -> list[str]:
 
 def _usual(each: list[list[str]]) -> list[str]:
     """The sentences of most results; one that differs in its numbers alone stands as an example."""
-    found = []
+    found: list[str] = []
     for counts, say in (
         (Counter(text for texts in each for text in texts), "{}"),
         (Counter(_NUMBER.sub("#", text) for texts in each for text in texts), "for instance {}"),
