@@ -19,7 +19,7 @@ from .subjects import Algorithm, Refused, Stranger, able
 Subject = Algorithm | Stranger
 Data = dict[str, np.ndarray]
 REPEATS = 3
-ROUNDING = 2.0**-7  # relative to sqrt(K) * RSS: nothing but lost digits stays below it
+ROUNDING = 2.0**-9  # relative to sqrt(K) * RSS: 16-bit types stay below it, wrong indices do not
 
 
 @dataclass(frozen=True)
