@@ -104,6 +104,11 @@ def other_bits(x, w):
     return y if next(_calls) % 2 else y * (1 + np.finfo(y.dtype).eps)
 
 
+def one_ulp_off(x, w):
+    y = reference.conv2d(x, w)
+    return y * (1 + np.finfo(y.dtype).eps)
+
+
 def float32_only(x, w):
     return reference.conv2d(x, w).astype(np.float32)
 
@@ -150,6 +155,7 @@ FAULTS = [
     (in_place, "conv2d", "inputs", "the input x was written to", lambda p: p.flops == 2),
     (one_buffer, "conv2d", "values", "", lambda p: True),
     (other_bits, "conv2d", "repeat", "gave other bits", lambda p: True),
+    (one_ulp_off, "conv2d", "precision", "wrong on whole numbers", lambda p: p.flops <= 8),
     (float32_only, "conv2d", "dtype", "dtype is float64", lambda p: p.flops == 2),
     (channels_last, "conv2d", "shape", "the shape is that of NHWC", lambda p: True),
     (crash, "conv2d", "raised", "channels >= 5", lambda p: p.c == 5),
