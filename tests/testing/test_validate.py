@@ -242,7 +242,8 @@ def test_equal_seeds_give_equal_cases_and_more_cases_begin_with_the_same():
     first = cases_of(cases=12, seed=3)
     assert first == cases_of(cases=12, seed=3)
     assert first == cases_of(cases=14, seed=3)[: len(first)]
-    assert first != cases_of(cases=12, seed=4)
+    other = cases_of(cases=12, seed=4)
+    assert [case.problem for case in first] != [case.problem for case in other]
 
 
 def test_what_is_selected_is_all_that_is_checked():
