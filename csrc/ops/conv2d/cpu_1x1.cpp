@@ -64,6 +64,11 @@ Reason supports(const Conv2dProblem& problem, Direction) {
         static_cast<long long>(problem.pad_top), static_cast<long long>(problem.pad_bottom),
         static_cast<long long>(problem.pad_left), static_cast<long long>(problem.pad_right));
   }
+  if (problem.p != problem.h || problem.q != problem.w) {  // output padding of a transposed one
+    return refused("the output is (%lld, %lld), needs the image's (%lld, %lld)",
+                   static_cast<long long>(problem.p), static_cast<long long>(problem.q),
+                   static_cast<long long>(problem.h), static_cast<long long>(problem.w));
+  }
   return accepted();
 }
 

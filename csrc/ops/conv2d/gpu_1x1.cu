@@ -38,6 +38,9 @@ Reason supports(const Conv2dProblem& problem, Direction direction) {
     return refused("padding is ((%lld, %lld), (%lld, %lld)), needs none",
                    (long long)problem.pad_top, (long long)problem.pad_bottom,
                    (long long)problem.pad_left, (long long)problem.pad_right);
+  if (problem.p != problem.h || problem.q != problem.w)  // output padding of a transposed one
+    return refused("the output is %lld x %lld, needs the image's %lld x %lld", (long long)problem.p,
+                   (long long)problem.q, (long long)problem.h, (long long)problem.w);
   const Reason reason = check_coordinates(problem);
   if (reason.refused) return reason;
   return pointwise::check_grid(shape_of(problem, direction));

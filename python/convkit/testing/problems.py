@@ -201,6 +201,7 @@ edge dilated              n1c4h5w4-k3r3s2-st1-pd1-dl2x3
 edge wide_output_padding  n1c3h4w5-k4r2s3-st1-pd0-dl3-op2
 edge wide_output_strided  n1c3h4w3-k4r3s3-st2-pd1-dl5x4-op4x3
 edge stride_over_kernel   n1c3h4w5-k4r2s2-st3-pd0-op2
+edge 1x1_output_padding   n2c3h4w3-k5r1s1-st1-pd0-dl3-op2x1
 edge flip                 n1c3h5w4-k4r3s3-st2-pd1-flip
 edge all_but_one_cut      n1c2h2w2-k3r3s3-st1-pd1
 edge long_channels        n1c9000h1w1-k2r1s1-st1-pd0
