@@ -7,12 +7,6 @@
 namespace ck {
 namespace {
 
-// The direct algorithm copies padded lines, so wide gaps between taps cost it time and memory.
-bool taps_lie_far_apart(const Conv2dProblem& p) {
-  return p.dilation_h > p.h || p.dilation_w > p.w || p.pad_top + p.pad_bottom > 4 * (p.h + p.r) ||
-         p.pad_left + p.pad_right > 4 * (p.w + p.s);
-}
-
 bool cpu_prefers_direct(const Conv2dProblem& p, Direction direction) {
   const bool nchw = p.layout == Layout::kNCHW, pointwise = p.r == 1 && p.s == 1;
   const bool strided = p.stride_h > 1 || p.stride_w > 1;
@@ -32,7 +26,6 @@ bool cpu_prefers_direct(const Conv2dProblem& p, Direction direction) {
 }  // namespace
 
 const char* preferred_conv2d(const Conv2dProblem& problem, Direction direction, Backend backend) {
-  if (taps_lie_far_apart(problem)) return nullptr;
   const bool direct =
       backend == Backend::kCpu ? cpu_prefers_direct(problem, direction) : problem.c_per_group <= 4;
   return direct ? "direct" : nullptr;
