@@ -138,12 +138,12 @@ template <class T>
 struct Wgrad {
   Axis row;
   Strides x, y;
-  int64_t vectors;                                          // per row of a tile
-  int64_t tile_cols, tiles, block_rows, strips;             // a block: block_images images of
-  int64_t chain_rows, block_images, image_blocks;           // block_rows rows of tile_cols columns
-  Batches batches;                                          // of blocks
-  int64_t taps;                                             // of one filter: c_per_group * r * s
-  LinePacking packing;                                      // of the copy of x
+  int64_t vectors;                                 // per row of a tile
+  int64_t tile_cols, tiles, block_rows, strips;    // a block: block_images images of
+  int64_t chain_rows, block_images, image_blocks;  // block_rows rows of tile_cols columns
+  Batches batches;                                 // of blocks
+  int64_t taps;                                    // of one filter: c_per_group * r * s
+  LinePacking packing;                             // of the copy of x
   int64_t line, plane, image_planes;
   int64_t chunk_channels, y_pitch;                          // channels that are copied at a time
   int64_t part_filters, parts, units, slot_elems, workers;  // a unit: some filters of a group
@@ -274,19 +274,19 @@ void add_block(const Wgrad<T>& g, const Conv2dProblem& p, const T* x, const T* y
         if (window.gaps && i % window.tap_step >= rows) continue;
         int64_t h = position_of(window, g.row, first_row, i);
         const T* from = h < 0 || h >= p.h ? nullptr : image + h * g.x.row;
-        for_each_part(
-            g.packing, first_col * p.stride_w, [&](int64_t at, int64_t phases, int64_t low) {
-              T* to = slot + n * g.image_planes + i * g.line + at;
-              if (g.x.col == 1) {
-                for (int64_t c = 0; c < channels; ++c) {
-                  copy_line(to + c * g.plane, g.packing.pitch, p.stride_w, phases,
-                            from ? from + c * g.x.channel : nullptr, 1, p.w, low);
-                }
-              } else {
-                copy_pixels(to, g.plane, g.packing.pitch, p.stride_w, phases, from, g.x.col,
-                            channels, p.w, low);
-              }
-            });
+        for_each_part(g.packing, first_col * p.stride_w,
+                      [&](int64_t at, int64_t phases, int64_t low) {
+                        T* to = slot + n * g.image_planes + i * g.line + at;
+                        if (g.x.col == 1) {
+                          for (int64_t c = 0; c < channels; ++c) {
+                            copy_line(to + c * g.plane, g.packing.pitch, p.stride_w, phases,
+                                      from ? from + c * g.x.channel : nullptr, 1, p.w, low);
+                          }
+                        } else {
+                          copy_pixels(to, g.plane, g.packing.pitch, p.stride_w, phases, from,
+                                      g.x.col, channels, p.w, low);
+                        }
+                      });
       }
     }
     for (int64_t k = k_begin, filters; k < k_end; k += filters) {

@@ -150,8 +150,7 @@ class WindowForward {
   }
 
  private:
-  void window(const T* first, const Taps<T>& taps, T* y, Index* indices, int64_t place,
-              T divisor) {
+  void window(const T* first, const Taps<T>& taps, T* y, Index* indices, int64_t place, T divisor) {
     if (kPooling == Pooling::kMaxIndexed && wide_ && taps.count > 0) {
       return max_of_wide_window(first, taps, shape_, y, indices, place);
     }
