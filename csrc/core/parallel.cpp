@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace ck {
@@ -22,7 +23,8 @@ thread_local bool is_helper = false;  // a thread of the pool: no Python signal 
 
 class Pool {
  public:
-  // False where another loop holds the pool: the caller then runs its loop alone.
+  // False where another loop holds the pool: the caller then runs its loop alone. Threads that do
+  // not start (no memory for their stacks) are done without.
   bool run(int64_t count, int threads, void (*body)(void*, int64_t), void* context) {
     std::unique_lock lock(busy_, std::try_to_lock);
     if (!lock.owns_lock()) return false;
@@ -44,7 +46,10 @@ class Pool {
 
  private:
   void start_workers(int wanted) {
-    for (; started_ < wanted; ++started_) std::thread([this] { worker(); }).detach();
+    try {
+      for (; started_ < wanted; ++started_) std::thread([this] { worker(); }).detach();
+    } catch (const std::system_error&) {  // the threads there are share the work
+    }
   }
 
   void worker() {

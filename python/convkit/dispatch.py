@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -104,8 +105,13 @@ def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
     return _backend
 
 
-def _dense(backend_name: str, buffer: Buffer) -> Buffer:
+def _dense(op: str, name: str, backend_name: str, buffer: Buffer) -> Buffer:
     """The same values in dense, aligned memory, which lives as long as the Buffer."""
+    with _memory_for(op, f"a dense copy of {name}", buffer.shape, buffer.dtype):
+        return _dense_copy(backend_name, buffer)
+
+
+def _dense_copy(backend_name: str, buffer: Buffer) -> Buffer:
     array = buffer.handle
     on_host = buffer.device == HOST
     if on_host and not (array.flags.aligned and array.dtype.isnative):
@@ -118,6 +124,15 @@ def _dense(backend_name: str, buffer: Buffer) -> Buffer:
     stream = buffer.family.stream(buffer.source)
     call.plan().run((dense.handle,), (source,), stream, max(buffer.device, 0))
     return dense
+
+
+@contextmanager
+def _memory_for(op: str, what: str, shape: tuple[int, ...], dtype: str) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        raise MemoryError(f"{op}: no memory for {what}, shape {shape}, {size} bytes") from error
 
 
 def _numpy_copy(buffer: Buffer) -> Buffer:
@@ -251,7 +266,10 @@ def run(
     if is_reference:
         _run_reference(op, buffers, parameters, handles)
     else:
-        ready = [b if b is None or b.dense else _dense(backend_name, b) for b in buffers.values()]
+        ready = [
+            b if b is None or b.dense else _dense(op, name, backend_name, b)
+            for name, b in buffers.items()
+        ]
         inputs = tuple(None if b is None else b.handle for b in ready)
         device = first.device if first.device > HOST else 0
         plan.run(tuple(handles), inputs, first.family.stream(first.source), device)
@@ -265,7 +283,10 @@ def _results(
 ) -> tuple[list[Any], list[Any]]:
     """The arrays for the results, new or the caller's, and what the native side takes of each."""
     if out is None:
-        results = [first.family.empty(shape, dtype, first.source) for shape, dtype in specs]
+        results = []
+        for shape, dtype in specs:
+            with _memory_for(op, "the result", shape, dtype):
+                results.append(first.family.empty(shape, dtype, first.source))
         handles = [r if type(r) is np.ndarray else wrap(op, "out", r).handle for r in results]
         return results, handles
     if len(specs) == 1:
