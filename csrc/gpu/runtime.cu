@@ -4,7 +4,6 @@
 
 #include <cuda_runtime.h>
 
-
 #include "core/error.h"
 
 namespace ck {

@@ -39,3 +39,7 @@ def test_out_of_memory_says_what_was_wanted_and_the_next_call_works(backend, wha
     told = run("out_of_memory", backend)
     line = rf"conv2d: no memory for {what} of algorithm 'im2col' on {backend}, \d+ bytes\n"
     assert re.fullmatch(line, told), told
+
+
+def test_threads_that_do_not_start_are_done_without():
+    assert run("without_threads", "cpu") == ""

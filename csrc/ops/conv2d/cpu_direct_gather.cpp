@@ -1,8 +1,8 @@
 // conv2d.{fprop,dgrad}.direct on planes: vectors lie along the columns of the output.
 // A task copies the strip of source it needs into planes [channel][row][column] with the padding
-// in place and, for stride s, every s-th column side by side. In these planes each tap of each
-// vector of outputs is one plain load, at the borders as inside, for any stride, dilation and
-// padding; NHWC differs in the copy and in the store alone.
+// in place and, for stride s, every s-th column side by side; columns far apart are copied tap by
+// tap. In these planes each tap of each vector of outputs is one plain load, at the borders as
+// inside, for any stride, dilation and padding; NHWC differs in the copy and in the store alone.
 // Block tile: see cpu_direct_block.h.
 // Order: (channel, r, s) ascending, one fused multiply-add per term, runs of at most kBlockTerms.
 #include "ops/conv2d/cpu_direct_gather.h"
