@@ -23,7 +23,7 @@ struct MemoryError : std::runtime_error {
 };
 // Thrown where an allocation fails: the caller knows op and algorithm, and makes a MemoryError.
 struct NoMemory : std::bad_alloc {
-  NoMemory(const char* purpose, int64_t bytes) : purpose(purpose), bytes(bytes) {}
+  NoMemory(const char* what_for, int64_t size) : purpose(what_for), bytes(size) {}
   const char* purpose;  // "the workspace"
   int64_t bytes;
 };
