@@ -4,6 +4,7 @@
 
 #include "bind/call.h"
 #include "bind/plan.h"
+#include "bind/shown.h"
 #include "core/parallel.h"
 #include "simt/control.h"
 
@@ -14,16 +15,19 @@
 namespace ck {
 
 Op describe_conv2d();
+Op describe_conv_transpose2d();
 Op describe_copy();
 Op describe_gram();
 Op describe_im2col();
+Op describe_linear();
 Op describe_pool2d();
 
 namespace {
 
 const std::vector<Op>& ops() {
   static const std::vector<Op> all = {
-      describe_conv2d(), describe_pool2d(), describe_gram(), describe_im2col(), describe_copy(),
+      describe_conv2d(), describe_pool2d(),           describe_gram(), describe_im2col(),
+      describe_linear(), describe_conv_transpose2d(), describe_copy(),
   };
   return all;
 }
@@ -105,7 +109,9 @@ void translate(std::exception_ptr pointer) {
 
 PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
   using namespace ck;
-  active_isa();  // a wrong CONVKIT_ISA fails the import, not a later call
+  // What is wrong in the environment fails the import, not a later call.
+  active_isa();
+  num_threads();
   py::register_exception<CudaError>(m, "CudaError", PyExc_RuntimeError);
   py::register_exception<simt::SimtError>(m, "SimtError", PyExc_RuntimeError);
   py::register_exception_translator(translate);
@@ -155,6 +161,7 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
     for (const Op& op : ops()) names.append(op.name);
     return names;
   });
+  m.def("shown", &shown, py::arg("value"));
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("threads"));
   m.def("simt_set_order", &set_simt_order, py::arg("order"), py::arg("seed") = 0);

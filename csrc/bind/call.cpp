@@ -105,7 +105,7 @@ void run_on_device(const Plan& plan, std::span<void* const> inputs, std::span<vo
 void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& inputs, uintptr_t stream,
               int device) {
   if (inputs.size() != plan.input_bytes.size() || inputs.size() > kMaxArrays ||
-      outputs.size() > plan.outputs.size()) {
+      outputs.size() != plan.outputs.size()) {
     throw_value_error("%s: %zu inputs and %zu outputs given, the plan takes %zu and %zu",
                       plan.op.c_str(), inputs.size(), outputs.size(), plan.input_bytes.size(),
                       plan.outputs.size());

@@ -36,10 +36,31 @@ struct Plan {
       run;
 };
 
+struct NamedArray {
+  std::string name, dtype;  // dtype is empty where the call passes None
+  Shape shape;
+};
+
+// A plan's kernel on the first `images` of the arrays it is given.
+struct PieceKernel {
+  std::function<int64_t(int64_t images, int threads)> workspace_bytes;
+  std::function<void(int64_t images, std::span<void* const> inputs, std::span<void* const> outputs,
+                     const Execution&)>
+      run;
+};
+
+bool is_16_bit(const std::string& dtype);
+// Makes the plan widen what `arrays` stores in 16 bits. With `by_image` images do not depend on one
+// another and arrays other than w and bias begin with them; else there is one piece.
+void store_in_16_bits(Plan& plan, const std::vector<NamedArray>& arrays, int64_t images,
+                      bool by_image, const PieceKernel& kernel);
+
 struct Candidate {
   std::string name;
   std::string refusal;  // empty where the algorithm can run the problem
 };
+
+class Parameter;
 
 // What a call said, by parameter name. Getters throw TypeError where the Python type is wrong.
 class Request {
@@ -52,10 +73,13 @@ class Request {
 
   std::optional<Shape> shape_of(const char* array) const;
   Shape required_shape(const char* array) const;  // TypeError where the array is None
+  // The type that kernels compute in: float32 for arrays of float16 and bfloat16.
   DType common_dtype(std::initializer_list<const char*> arrays) const;
   std::string dtype_of(const char* array) const;
+  std::string result_dtype() const;                                // that of the first array
   void require_dtype(const char* array, const char* dtype) const;  // of an array that is not None
   std::vector<int64_t> input_bytes() const;
+  std::vector<NamedArray> arrays() const;  // those that are not None keep their place
 
   Shape shape(const char* name) const;  // a parameter that is a shape
   Pair pair(const char* name) const;
@@ -67,7 +91,7 @@ class Request {
   bool flag(const char* name) const;
 
  private:
-  py::object parameter(const char* name) const;
+  Parameter parameter(const char* name, const char* range = "") const;
 
   std::string op_;
   Backend backend_;
@@ -76,7 +100,6 @@ class Request {
   py::dict parameters_;
 };
 
-std::string dtype_name(DType dtype);
 int64_t itemsize_of(const std::string& dtype);
 const char* backend_name(Backend backend);
 Backend parse_backend(const std::string& name);
@@ -149,6 +172,25 @@ Plan make_plan(const Request& request, const AlgorithmRow<Problem, Arrays>& row,
     fill(arrays, inputs, results);
     kernel->run(problem, direction, arrays, execution);
   };
+  if constexpr (requires { problem.n; }) {
+    if (is_16_bit(plan.outputs[0].dtype)) {
+      const auto of_images = [=](int64_t images) {
+        Problem piece = problem;
+        piece.n = images;
+        return piece;
+      };
+      store_in_16_bits(plan, request.arrays(), problem.n, direction != Direction::kWgrad,
+                       {[=](int64_t images, int threads) {
+                          return kernel->workspace_bytes(of_images(images), direction, threads);
+                        },
+                        [=](int64_t images, std::span<void* const> inputs,
+                            std::span<void* const> results, const Execution& execution) {
+                          Arrays arrays{};
+                          fill(arrays, inputs, results);
+                          kernel->run(of_images(images), direction, arrays, execution);
+                        }});
+    }
+  }
   return plan;
 }
 

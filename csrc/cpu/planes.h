@@ -98,8 +98,7 @@ class TapTable {
 
   void forget_pixels() { pixels_ = {0, 0}; }
   void set_pixels(Span pixels) { set_pixels(pixels, {0, taps()}); }
-  // For `some` of the taps alone, so that parts of a huge filter cost their
-  // share.
+  // For `some` of the taps alone, so that parts of a huge filter cost their share.
   void set_pixels(Span pixels, Span some) {
     pixels_ = pixels;
     vectors_ = ceil_div(pixels.size(), kLanes<T>);

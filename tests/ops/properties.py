@@ -16,9 +16,8 @@ from .table import Case, mostly_plain
 
 GUARD = 96  # bytes on either side of a guarded array
 PATTERN = 0xA5
-# Products in a sum of equal terms: shorter ones cannot pass the bound; much longer ones can on the
-# GPU and in pools, which have two levels of sums and no third (docs/numerics.md).
-FLAT_SUM = range(128, 5000)
+FLAT_SUM = 128  # products in a sum of equal terms: shorter ones cannot pass the bound
+FLAT_SEEDS = range(2)  # by chance a number's roundings cancel each other
 LARGEST_LAYER = 400_000_000  # operations; the reference runs them in float64 twice
 
 
@@ -56,17 +55,20 @@ class Properties:
         case.check(case.outputs(case.data("wide")), case.expected("wide"), "wide")
 
     @over(
+        tags=("core", "edge", "long"),
         share=mostly_plain(cpu=1.0, simt=0.35),
-        keep=lambda problem, direction: problem.gemm_k(direction) in FLAT_SUM,
+        keep=lambda problem, direction: problem.gemm_k(direction) >= FLAT_SUM,
     )
     def test_matches_the_reference_on_flat_data(self, case: Case) -> None:
-        case.check(case.outputs(case.data("flat")), case.expected("flat"), "flat")
+        for seed in FLAT_SEEDS:
+            outputs = case.outputs(case.data("flat", seed))
+            case.check(outputs, case.expected("flat", seed), "flat", seed)
 
     @over(share=mostly_plain(cpu=1.0, simt=0.35), keep=testing.exact_on_whole)
     def test_is_exact_on_whole_numbers(self, case: Case) -> None:
         outputs = case.outputs(case.data("whole"))
         for output, expected in zip(outputs, case.expected("whole"), strict=True):
-            wrong = np.argwhere(output != expected.exact)
+            wrong = np.argwhere(output != expected.exact.astype(output.dtype))
             assert wrong.size == 0, f"first at {wrong[0]}\n{case.reproducer('whole')}"
 
     @over(share=mostly_plain(cpu=0.5, simt=0.1, plain_simt=0.3))
@@ -139,7 +141,7 @@ class Properties:
             case.check(outputs, expected)
 
     @over(
-        share=lambda backend, dtype, layout: 0.0 if dtype == "float32" else 0.5,
+        share=lambda backend, dtype, layout: 0.5 if dtype == "float64" else 0.0,
         keep=lambda problem, direction: direction != "fprop" and problem.n > 0,
     )
     def test_gradients_agree_with_differences(self, case: Case) -> None:
@@ -198,7 +200,7 @@ def guard(shape: tuple[int, ...], dtype: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def plain(problem: Problem) -> Problem:
     """The problem without its epilogue, which belongs to fprop alone."""
-    if not isinstance(problem, testing.Conv2d):
+    if not isinstance(problem, (testing.Conv2d, testing.Linear)):
         return problem
     return dataclasses.replace(problem, bias=False, residual=False, activation=None)
 

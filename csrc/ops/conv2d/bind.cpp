@@ -52,7 +52,7 @@ OpFunction make_function(const char* name, Direction direction) {
             const Conv2dRow& row = select_row(conv2d_algorithms(), problem, direction, call,
                                               preferred_conv2d(problem, direction, call.backend()));
             return make_plan(call, row, problem, direction,
-                             {{output_shape(problem, direction), dtype_name(problem.dtype)}},
+                             {{output_shape(problem, direction), call.result_dtype()}},
                              [=](Conv2dArrays& arrays, auto in, auto out) {
                                set_pointers(arrays, direction, in, out);
                              });

@@ -79,8 +79,8 @@ void pixels_block(const Taps& taps, const T* const* x, const T* w, T* const* y, 
   }
 
   constexpr int kElems = kVectors * kPixels * W;
-  T totals[kElems] = {}, chain[kElems] = {};
-  int64_t chained = 0;
+  T runs[kElems], levels[kSumLevels * kElems];
+  int64_t chains = 0;
   int64_t run_lines = larger(kBlockTerms / taps.cols, 1);
   for (int64_t line = 0; line < lines; line += run_lines) {
     for (int64_t s = 0; s < taps.cols; s += kBlockTerms) {
@@ -91,20 +91,16 @@ void pixels_block(const Taps& taps, const T* const* x, const T* w, T* const* y, 
       for (int k = 0; k < kVectors; ++k) {
 #pragma GCC unroll 16
         for (int i = 0; i < kPixels; ++i) {
-          T* runs = chain + (k * kPixels + i) * W;
-          (V::load(runs) + sum[k][i]).store(runs);
+          sum[k][i].store(runs + (k * kPixels + i) * W);
         }
       }
-      if (++chained % kBlockTerms == 0) {
-        add_sums(totals, chain, kElems);
-        clear_sums(chain, kElems);
-      }
+      add_to_levels(levels, kElems, kElems, chains++, runs);
     }
   }
-  add_sums(totals, chain, kElems);
+  add_levels(levels, kElems, kElems, chains, runs);
   for (int k = 0; k < kVectors; ++k) {
     for (int i = 0; i < kPixels; ++i) {
-      V::load(totals + (k * kPixels + i) * W).store_first(y[i] + k * W, filters - k * W);
+      V::load(runs + (k * kPixels + i) * W).store_first(y[i] + k * W, filters - k * W);
     }
   }
 }

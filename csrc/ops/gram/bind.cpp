@@ -26,7 +26,7 @@ OpFunction make_function(const char* name, Direction direction) {
             const GramProblem problem = read_problem(call, direction);
             const GramRow& row = select_row(gram_algorithms(), problem, direction, call, nullptr);
             return make_plan(call, row, problem, direction,
-                             {{output_shape(problem, direction), dtype_name(problem.dtype)}},
+                             {{output_shape(problem, direction), call.result_dtype()}},
                              [=](GramArrays& arrays, auto in, auto out) {
                                arrays.out = out[0];
                                if (direction == Direction::kFprop) {

@@ -31,7 +31,7 @@ OpFunction make_function(const char* name, Direction direction) {
             const Im2colRow& row =
                 select_row(im2col_algorithms(), problem, direction, call, nullptr);
             return make_plan(call, row, problem, direction,
-                             {{output_shape(problem, direction), dtype_name(problem.dtype)}},
+                             {{output_shape(problem, direction), call.result_dtype()}},
                              [](Im2colArrays& arrays, auto in, auto out) {
                                arrays.in = in[0], arrays.out = out[0];
                              });

@@ -6,10 +6,10 @@
 // (r, s, c) by groups of 16 bytes where C and the pointers allow it, 4 groups a thread in flight.
 // Both write every column once, coalesced; writes are R * S times the reads and set the pace.
 // col2im gathers: a thread owns an image pixel (or 16 bytes of its channels) and adds the columns
-// it went to. No atomics, no zero fill. Order: (r, s) ascending, in blocks of 256 terms.
-// Limit: memory: columns + image. ptxas sm_80, 0 spills: planes 24, pixels 28-38, col2im 38-40. Not
-// run on a GPU.
-#include "gpu/element.cuh"
+// it went to. No atomics, no zero fill. Order: (r, s) ascending, in the levels of gpu/sums.cuh.
+// Limit: memory: columns + image. ptxas sm_80, 0 spills: planes 24, pixels 28-38, col2im 36-38;
+// 64-bit coordinates 32, 40-42, 52. Not run on a GPU.
+#include "gpu/sums.cuh"
 #include "ops/im2col/problem.h"
 
 namespace ck {
@@ -18,7 +18,6 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kUnroll = 4;
-constexpr int kSumBlock = 256;
 constexpr int64_t kItems = int64_t(1) << 30;  // of one launch, unless one line has more
 // 32-bit coordinates, padding included, stay below: sums of a few of them fit.
 constexpr int64_t kCoordinates = int64_t(1) << 29;
@@ -124,8 +123,8 @@ __global__ void __launch_bounds__(kThreads, 2)
   const Index t_h = line.row + g.pad_top, t_w = Index(column) + g.pad_left;
   const T* const image = cols + line.image * g.col_image + c;
 
-  T total[kWidth] = {}, sum[kWidth] = {};
-  int32_t terms = 0;
+  LongSum<T, kWidth> sum;
+  typename LongSum<T, kWidth>::Carried carried;
   // Windows descending, so that taps ascend.
   const Index q_last = smaller(g.q - 1, t_w / g.stride_w);
   for (Index p = smaller(g.p - 1, t_h / g.stride_h); p >= 0; --p) {
@@ -138,23 +137,13 @@ __global__ void __launch_bounds__(kThreads, 2)
       const Index s = g.dilation_w == 1 ? before : before / g.dilation_w;
       if (s >= g.s) break;
       if (s * g.dilation_w != before) continue;
-      const Pack<T, kWidth> pack = load_pack<T, kWidth>(image + p * g.col_p + q * g.col_q +
-                                                        (int64_t(r) * g.s + s) * g.col_tap);
-#pragma unroll
-      for (int v = 0; v < kWidth; ++v) sum[v] += pack.value[v];
-      if (++terms % kSumBlock == 0) {
-#pragma unroll
-        for (int v = 0; v < kWidth; ++v) {
-          total[v] += sum[v];
-          sum[v] = T(0);
-        }
-      }
+      sum.expect(1, carried);
+      sum.add(load_pack<T, kWidth>(image + p * g.col_p + q * g.col_q +
+                                   (int64_t(r) * g.s + s) * g.col_tap));
     }
   }
-  Pack<T, kWidth> result;
-#pragma unroll
-  for (int v = 0; v < kWidth; ++v) result.value[v] = total[v] + sum[v];
-  store_pack<T, kWidth>(x + ((line.image * g.h + line.row) * g.w + column) * g.c + c, result);
+  store_pack<T, kWidth>(x + ((line.image * g.h + line.row) * g.w + column) * g.c + c,
+                        sum.finish(carried));
 }
 
 Reason supports(const Im2colProblem&, Direction) { return accepted(); }

@@ -57,8 +57,8 @@ struct PlanesForwardWay {
   static Plan plan(const Pool2dProblem& p, int threads) {
     return plan_planes_forward<T>(p, threads);
   }
-  static PlanesForwardWay take(Arena& arena, const Pool2dProblem& p, const Plan& g) {
-    return {PlanesForward<T, kPooling>::take(arena, p, g)};
+  static PlanesForwardWay take(Arena& arena, const Pool2dProblem&, const Plan& g) {
+    return {PlanesForward<T, kPooling>::take(arena, g)};
   }
   void run(const Pool2dProblem& p, const Plan& g, const Pool2dArrays& arrays, int64_t part) {
     worker.run(p, g, arrays, share_of({0, g.units}, part, g.parts));

@@ -58,7 +58,7 @@ PlanesForwardPlan plan_planes_forward(const Pool2dProblem& p, int threads) {
 template <class T, Pooling kPooling>
 class PlanesForward {
  public:
-  static PlanesForward take(Arena& arena, const Pool2dProblem& p, const PlanesForwardPlan& g) {
+  static PlanesForward take(Arena& arena, const PlanesForwardPlan& g) {
     PlanesForward self;
     const int64_t places = kIndexed ? g.row_elems : 0;
     self.pixels_ = arena.take<T>(g.phases * g.phase_elems);
@@ -180,7 +180,8 @@ class PlanesForward {
   void reduce_pixel(const T* row, int64_t left, T* best, Place<T>* place) {
     const Pool2dProblem& p = *p_;
     const TapRange inside = taps_inside(left, p.dilation_w, p.s, p.w);
-    T value = kIsMax ? kMinusInfinity<T> : T(0), sum = 0;
+    T value = kMinusInfinity<T>;
+    LongSum<T> sum;
     int64_t winner = 0;
     for (int64_t s = inside.lo; s < inside.hi; ++s) {
       const T other = row[left + s * p.dilation_w];
@@ -190,14 +191,10 @@ class PlanesForward {
           winner = (s - inside.lo) * p.dilation_w;
         }
       } else {
-        sum += other;
-        if ((s - inside.lo + 1) % kRowSumBlock == 0) {
-          value += sum;
-          sum = 0;
-        }
+        sum.add(other);
       }
     }
-    *best = kIsMax ? value : value + sum;
+    *best = kIsMax ? value : sum.total();
     if constexpr (kIndexed) *place = Place<T>(winner);
   }
 

@@ -65,7 +65,7 @@ class MaxBackward {
       const int64_t reach = min_of(band.end, (i + count - 1) * p.stride_h - p.pad_top + tile_h);
       if (reach > zeroed) {
         __builtin_memset(grad_x + zeroed * p.w * width, 0,
-                         size_t((reach - zeroed) * p.w * width) * sizeof(T));
+                         uint64_t((reach - zeroed) * p.w * width) * sizeof(T));
         zeroed = reach;
       }
       const int64_t at = i * p.q * width;
@@ -79,7 +79,7 @@ class MaxBackward {
     }
     if (zeroed < band.end) {
       __builtin_memset(grad_x + zeroed * p.w * width, 0,
-                       size_t((band.end - zeroed) * p.w * width) * sizeof(T));
+                       uint64_t((band.end - zeroed) * p.w * width) * sizeof(T));
     }
   }
 

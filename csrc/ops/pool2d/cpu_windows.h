@@ -93,16 +93,15 @@ void mean_of_window(const T* first, const Taps<T>& taps, int64_t width, T* y, T 
   for (int t = 0; t < kTaps; ++t) offset_of[t] = taps.offsets[t];
   for (int64_t c = 0; c < width; c += kLanes<T>) {
     const int64_t left = width - c;
-    Vec<T> total = Vec<T>::zero();
-    for (int64_t begin = 0; begin < count; begin += kRowSumBlock) {
-      const int64_t end = min_of(count, begin + kRowSumBlock);
+    const auto chain_of = [&](int64_t begin, int64_t end) {
       Vec<T> sum = Vec<T>::zero();
       for (int64_t t = begin; t < end; ++t) {
         const int64_t offset = kTaps > 0 ? offset_of[t] : taps.offsets[t];
         sum = sum + Vec<T>::load_first(first + c + offset, left);
       }
-      total = begin == 0 ? sum : total + sum;
-    }
+      return sum;
+    };
+    const Vec<T> total = sum_of_chains<T>(count, chain_of);
     Vec<T>{total.raw / divisor}.store_first(y + c, left);
   }
 }

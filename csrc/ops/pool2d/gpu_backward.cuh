@@ -29,6 +29,17 @@ __global__ void __launch_bounds__(kPoolThreads, 2)
   const int64_t pixel = int64_t(strip.row) * g.w + strip.column;
 
   T total[kPoolRows][kWidth] = {}, sum[kPoolRows][kWidth] = {};
+  CarriedSums<T, kPoolRows, kWidth> carried;
+  const auto close = [&] {
+#pragma unroll
+    for (int i = 0; i < kPoolRows; ++i) {
+#pragma unroll
+      for (int v = 0; v < kWidth; ++v) {
+        total[i][v] += sum[i][v];
+        sum[i][v] = T(0);
+      }
+    }
+  };
   Index terms = 0;
   for (Index p = first_window(t_h, g.stride_h, tile_h); p <= p_end; ++p) {
     bool covers[kPoolRows];
@@ -70,24 +81,20 @@ __global__ void __launch_bounds__(kPoolThreads, 2)
           if (!kIsMax || place[v] == int64_t(i) * g.w) sum[i][v] += grad.value[v];
         }
       }
-      if (++terms % kPoolSumBlock == 0) {
-#pragma unroll
-        for (int i = 0; i < kPoolRows; ++i) {
-#pragma unroll
-          for (int v = 0; v < kWidth; ++v) {
-            total[i][v] += sum[i][v];
-            sum[i][v] = T(0);
-          }
-        }
+      if (++terms % kSumBlock == 0) {
+        close();
+        carried.carry(total, int(terms / kSumBlock));
       }
     }
   }
+  close();
+  carried.finish(total, int(terms / kSumBlock));
 #pragma unroll
   for (int i = 0; i < kPoolRows; ++i) {
     if (i >= rows) continue;
     Pack<T, kWidth> pack;
 #pragma unroll
-    for (int v = 0; v < kWidth; ++v) pack.value[v] = total[i][v] + sum[i][v];
+    for (int v = 0; v < kWidth; ++v) pack.value[v] = total[i][v];
     store_pack<T, kWidth>(
         grad_x + strip.plane * g.x_plane + strip.channel + (pixel + int64_t(i) * g.w) * g.pixel,
         pack);

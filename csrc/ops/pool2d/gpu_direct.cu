@@ -1,17 +1,18 @@
 // pool2d.{fprop,dgrad}.direct, float32 and float64, NCHW and NHWC: maximum and average.
-// Needs: nothing. Images and outputs of 2^31 elements a plane or more, and coordinates from 2^29
-// on, are taken with 64-bit coordinates, one element at a time. Threads: lanes run along a row,
-// over pixels (NCHW) or over groups of 16 bytes of channels, then pixels (NHWC, where C and the
-// pointers allow it; else single channels): every access of a warp is one run. A thread owns a
-// strip of 4 rows of one column. fprop: an input row is reduced along the window once and used by
-// every output row of the strip it reaches: 3x3 stride 2 reads 27 pixels for 4 outputs instead of
-// 36, stride 1 18. Neighbouring columns share loads through L1. Rows come in order, so the first of
-// equal maxima wins. dgrad gathers: the strip's 4 pixels visit the windows that cover any of them,
-// rows then columns, and each load of grad_y and index serves all 4. No atomics, no zero fill; an
-// index that is no pixel of its window meets no pixel. Order: an average adds each row's run, then
-// rows; gradients add windows row by row; blocks of 256. Limit: memory: x + y (+ 8 bytes an index).
-// No shared memory: reuse beyond the strip is L1's. ptxas sm_80, 0 spills: f32 max 32-68, average
-// 46-84, dgrad 54-76; f64 36-62, 56-86, 70-98. Not run on a GPU.
+// Needs: nothing. Planes of 2^31 elements or more and coordinates from 2^29 on are taken with
+// 64-bit coordinates, one element at a time. Threads: lanes run along a row, over pixels (NCHW) or
+// over groups of 16 bytes of channels, then pixels (NHWC, where C and the pointers allow it; else
+// single channels): every access of a warp is one run. A thread owns a strip of 4 rows of one
+// column. fprop: an input row is reduced along the window once and used by every output row of the
+// strip it reaches: 3x3 stride 2 reads 27 pixels for 4 outputs instead of 36, stride 1 18.
+// Neighbouring columns share loads through L1. Rows come in order, so the first of equal maxima
+// wins. dgrad gathers: the strip's 4 pixels visit the windows that cover any of them, rows then
+// columns, and each load of grad_y and index serves all 4. No atomics, no zero fill; an index that
+// is no pixel of its window meets no pixel. Order: an average adds each row's run, then rows;
+// gradients add windows row by row; all in the levels of gpu/sums.cuh. Limit: memory: x + y (+ 8
+// bytes an index). No shared memory: reuse beyond the strip is L1's. ptxas sm_80, 0 spills: f32 max
+// 37-71, average 52-90, dgrad 40-76; f64 42-63, 64-96, 54-84; 64-bit coordinates 56-72, 90-104,
+// 62-76. Not run on a GPU.
 #include "ops/pool2d/gpu_backward.cuh"
 #include "ops/pool2d/gpu_forward.cuh"
 

@@ -125,39 +125,44 @@ __global__ void __launch_bounds__(kPoolThreads, 2)
   const Index rows = smaller(g.p - strip.row, Index(kPoolRows));
   const Index first = larger(left, Index(0)), last = smaller(left + g.s, g.w);
 
-  T total[kPoolRows][kWidth] = {}, sum[kPoolRows][kWidth] = {};
+  T sum[kPoolRows][kWidth] = {}, total[kPoolRows][1][kWidth] = {};
+  CarriedSums<T, 1, kWidth> carried[kPoolRows], row_carried;
   const Index bottom = smaller(g.h, top + (rows - 1) * g.stride_h + g.r);
   for (Index h = larger(top, Index(0)); h < bottom; ++h) {
     bool any = false;
 #pragma unroll
     for (int i = 0; i < kPoolRows; ++i) any = any || Number(h - top - i * g.stride_h) < Number(g.r);
     if (!any) continue;
-    T row[kWidth] = {};
+    T row[1][kWidth] = {};
     const T* const line = image + int64_t(h) * g.w * g.pixel;
-    for (Index block = first; block < last; block += kPoolSumBlock) {
-      T part[kWidth] = {};
-      const Index end = smaller(block + kPoolSumBlock, last);
-      for (Index column = block; column < end; ++column) {
+    int chains = 0;
+    for (Index begin = first; begin < last; begin += kSumBlock) {
+      T chain[kWidth] = {};
+      const Index end = smaller(begin + kSumBlock, last);
+      for (Index column = begin; column < end; ++column) {
         const Pack<T, kWidth> pack = load_pack<T, kWidth>(line + int64_t(column) * g.pixel);
 #pragma unroll
-        for (int v = 0; v < kWidth; ++v) part[v] += pack.value[v];
+        for (int v = 0; v < kWidth; ++v) chain[v] += pack.value[v];
       }
 #pragma unroll
-      for (int v = 0; v < kWidth; ++v) row[v] += part[v];
+      for (int v = 0; v < kWidth; ++v) row[0][v] += chain[v];
+      row_carried.carry(row, ++chains);
     }
+    row_carried.finish(row, chains);
 #pragma unroll
     for (int i = 0; i < kPoolRows; ++i) {
-      const Index r = h - top - i * g.stride_h;
-      if (i >= rows || Number(r) >= Number(g.r)) continue;
-      const bool new_block = r % kPoolSumBlock == 0;
+      const Index start = top + i * g.stride_h;
+      if (i >= rows || Number(h - start) >= Number(g.r)) continue;
+#pragma unroll
+      for (int v = 0; v < kWidth; ++v) sum[i][v] += row[0][v];
+      const Index lines = h - larger(start, Index(0)) + 1;
+      if (lines % kSumBlock != 0) continue;
 #pragma unroll
       for (int v = 0; v < kWidth; ++v) {
-        if (new_block) {
-          total[i][v] += sum[i][v];
-          sum[i][v] = T(0);
-        }
-        sum[i][v] += row[v];
+        total[i][0][v] += sum[i][v];
+        sum[i][v] = T(0);
       }
+      carried[i].carry(total[i], int(lines / kSumBlock));
     }
   }
   const Index columns =
@@ -168,9 +173,12 @@ __global__ void __launch_bounds__(kPoolThreads, 2)
     const Index lines =
         counted(strip.row + i, g.stride_h, g.r, g.pad_top, g.h, g.end_h, g.count_include_pad);
     const T divisor = T(lines) * T(columns);
+    const Index start = top + i * g.stride_h;
+    const Index added = smaller(start + g.r, g.h) - larger(start, Index(0));
+    carried[i].finish(total[i], int(added / kSumBlock));
     Pack<T, kWidth> pack;
 #pragma unroll
-    for (int v = 0; v < kWidth; ++v) pack.value[v] = (total[i][v] + sum[i][v]) / divisor;
+    for (int v = 0; v < kWidth; ++v) pack.value[v] = (total[i][0][v] + sum[i][v]) / divisor;
     store_pack<T, kWidth>(y + strip.plane * g.y_plane + strip.channel +
                               (int64_t(strip.row + i) * g.q + strip.column) * g.pixel,
                           pack);

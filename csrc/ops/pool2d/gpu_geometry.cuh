@@ -1,7 +1,7 @@
 // How threads of the GPU pools find their pixels.
 #pragma once
 
-#include "gpu/element.cuh"
+#include "gpu/sums.cuh"
 #include "ops/pool2d/problem.h"
 
 namespace ck {
@@ -11,7 +11,6 @@ constexpr int kPoolThreads = 256;
 constexpr int kPoolRows = 4;  // rows of a thread's strip
 constexpr int64_t kPoolItems = int64_t(1)
                                << 30;  // threads of one launch, unless one plane has more
-constexpr int kPoolSumBlock = 256;     // terms of one running sum
 // 32-bit coordinates, padding included, stay below: sums of a few of them fit.
 constexpr int64_t kPoolCoordinates = int64_t(1) << 29;
 

@@ -324,17 +324,17 @@ def _torch_call(torch: Any, problem: Any, direction: str, data: dict[str, Any]) 
             return lambda: functional.unfold(data["x"], size, *rest)
         sides = (problem.h, problem.w)
         return lambda: functional.fold(data["grad_y"], sides, size, *rest)
-    rest = (size, problem.stride, pads)
+    window = (size, problem.stride, pads)
     if problem.kind == "max":
         if direction == "fprop":
             pool = functional.max_pool2d
-            return lambda: pool(data["x"], *rest, 1, problem.ceil_mode, return_indices=True)
+            return lambda: pool(data["x"], *window, 1, problem.ceil_mode, return_indices=True)
         x = torch.zeros(problem.x_shape, device=data["grad_y"].device)
         back = aten.max_pool2d_with_indices_backward
         arrays = (data["grad_y"], x)
-        return lambda: back(*arrays, *rest, [1, 1], problem.ceil_mode, data["indices"])
+        return lambda: back(*arrays, *window, [1, 1], problem.ceil_mode, data["indices"])
     counts = (problem.ceil_mode, problem.count_include_pad)
     if direction == "fprop":
-        return lambda: functional.avg_pool2d(data["x"], *rest, *counts)
+        return lambda: functional.avg_pool2d(data["x"], *window, *counts)
     x = torch.zeros(problem.x_shape, device=data["grad_y"].device)
-    return lambda: aten.avg_pool2d_backward(data["grad_y"], x, *rest, *counts, None)
+    return lambda: aten.avg_pool2d_backward(data["grad_y"], x, *window, *counts, None)

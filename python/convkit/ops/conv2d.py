@@ -31,8 +31,8 @@ def conv2d(
     Each output side is floor((side + pads - dilation*(r - 1) - 1) / stride) + 1.
 
     Args:
-        x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32 or float64; any strides, any
-            array library.
+        x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32, float64, float16 or
+            bfloat16 (ml_dtypes); any strides, any array library.
         w: (K, C/groups, R, S), or (K, R, S, C/groups) for NHWC. dtype of x.
         bias: (K,) or None.
         stride, dilation: int or pair, >= 1.

@@ -23,8 +23,8 @@ from .compare import (
     run_reference,
     same_bits,
 )
-from .data import KINDS, copies_only, exact_on_whole, make_data
-from .lines import Conv2d, Gram, Im2col, Pool2d, Problem, parse
+from .data import KINDS, as_dtype, copies_only, exact_on_whole, make_data
+from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem, parse
 from .problems import PROBLEMS, problems
 
 __all__ = [
@@ -32,13 +32,16 @@ __all__ = [
     "PROBLEMS",
     "Comparison",
     "Conv2d",
+    "ConvTranspose2d",
     "Expected",
     "Gram",
     "Im2col",
+    "Linear",
     "Outcome",
     "Pool2d",
     "Problem",
     "algorithms",
+    "as_dtype",
     "bound_of",
     "candidates",
     "check_case",

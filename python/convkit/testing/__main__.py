@@ -3,9 +3,20 @@
 import argparse
 import sys
 
-from . import KINDS, PROBLEMS, Problem, candidates, check_case, parse, problems
+from . import (
+    KINDS,
+    PROBLEMS,
+    Problem,
+    algorithms,
+    candidates,
+    check_case,
+    parse,
+    problems,
+    use_backend,
+)
 
-TAGS = ("core", "edge", "layer", "huge")
+DTYPES = ("float32", "float64", "float16", "bfloat16")
+TAGS = ("core", "edge", "long", "layer", "huge")
 
 
 def main() -> int:
@@ -26,7 +37,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--direction", action="append", choices=("fprop", "dgrad", "wgrad"))
     parser.add_argument("--algo", help="default: all of the backend that take the problem")
     parser.add_argument("--backend", default="cpu")
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument("--data", choices=KINDS, default="normal")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -34,6 +45,20 @@ def _arguments() -> argparse.Namespace:
         arguments.problems = _problems(arguments.op, arguments.line)
     except ValueError as error:
         parser.error(str(error))
+    try:
+        with use_backend(arguments.backend):
+            pass
+    except ValueError as error:
+        parser.error(f"--backend {arguments.backend}: {error}")
+    known = {
+        name
+        for op in {problem.op for problem in arguments.problems}
+        for name in (row["name"] for row in algorithms(op, arguments.backend))
+    }
+    if not known:
+        parser.error(f"--backend is {arguments.backend!r}, which is what the others are checked by")
+    if arguments.algo not in (None, "auto", *known):
+        parser.error(f"--algo is {arguments.algo!r}, must be auto, {', '.join(sorted(known))}")
     for direction in arguments.direction or ():
         if not any(direction in problem.directions for problem in arguments.problems):
             parser.error(f"{arguments.op} has no {direction}")

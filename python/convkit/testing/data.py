@@ -9,10 +9,20 @@ import numpy as np
 from convkit import reference
 from convkit.reference.pool2d import divisor
 
-from .lines import Conv2d, Gram, Im2col, Pool2d, Problem
+from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 KINDS = ("whole", "normal", "one_signed", "wide", "flat")
 _LARGEST_WHOLE = 4
+
+
+def as_dtype(name: Any) -> np.dtype[Any]:
+    """The NumPy type of a name; bfloat16 comes from ml_dtypes."""
+    if name == "bfloat16":
+        import ml_dtypes
+
+        name = ml_dtypes.bfloat16
+    dtype: np.dtype[Any] = np.dtype(name)
+    return dtype
 
 
 def make_data(
@@ -37,7 +47,7 @@ def make_data(
         values = _draw(rng, shape, kind, problem.layout)
         if kind == "whole" and name in ("x", "grad_y"):
             values *= whole_factor(problem, direction) or 1
-        data[name] = np.ascontiguousarray(values, dtype=dtype)
+        data[name] = np.ascontiguousarray(values, dtype=as_dtype(dtype))
     if "indices" in data:
         forward = {"x": np.ascontiguousarray(_draw(rng, problem.x_shape, kind, problem.layout))}
         name, arrays, options = problem.call("fprop", forward)
@@ -52,9 +62,9 @@ def array_shapes(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]
         shapes["x"] = problem.x_shape
     if direction != "fprop":
         shapes["grad_y"] = problem.y_shape
-    if isinstance(problem, Conv2d):
-        if direction != "wgrad":
-            shapes["w"] = problem.w_shape
+    if isinstance(problem, (Conv2d, ConvTranspose2d, Linear)) and direction != "wgrad":
+        shapes["w"] = problem.w_shape
+    if isinstance(problem, (Conv2d, Linear)):
         if direction == "fprop" and problem.bias:
             shapes["bias"] = (problem.k,)
         if direction == "fprop" and problem.residual:
@@ -66,7 +76,7 @@ def array_shapes(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]
 
 def exact_on_whole(problem: Problem, direction: str) -> bool:
     """Whether every step on "whole" data is a whole number, so that all algorithms must agree."""
-    if isinstance(problem, Conv2d):
+    if isinstance(problem, (Conv2d, Linear)):
         return direction != "fprop" or problem.activation in (None, "relu")
     if isinstance(problem, Gram):
         size = problem.c * problem.h * problem.w
