@@ -11,11 +11,10 @@ import numpy as np
 
 from convkit import testing
 from convkit.testing import Problem
+from convkit.testing.memory import guard, guards_broken, lay
 
 from .table import Case, mostly_plain
 
-GUARD = 96  # bytes on either side of a guarded array
-PATTERN = 0xA5
 FLAT_SUM = 128  # products in a sum of equal terms: shorter ones cannot pass the bound
 FLAT_SEEDS = range(2)  # by chance a number's roundings cancel each other
 LARGEST_LAYER = 400_000_000  # operations; the reference runs them in float64 twice
@@ -116,16 +115,12 @@ class Properties:
             assert returned is given
             assert testing.same_bits(returned, expected)
         for memory, view in guarded:
-            assert (memory[:GUARD] == PATTERN).all(), "bytes before out were written"
-            assert (memory[GUARD + view.nbytes :] == PATTERN).all(), "bytes after out were written"
+            assert not guards_broken(memory, view), guards_broken(memory, view)
 
     @over(share=mostly_plain(cpu=0.5, simt=0.3, plain_simt=0.4))
     def test_gives_the_same_bits_at_any_alignment(self, case: Case) -> None:
         data = case.data()
-        skewed = {}
-        for name, array in data.items():
-            _, skewed[name] = guard(array.shape, array.dtype)
-            skewed[name][...] = array
+        skewed = {name: lay(array, "skewed") for name, array in data.items()}
         assert_same(case.outputs(data), case.outputs(skewed))
 
     @over(share=mostly_plain(cpu=0.5, simt=0.1, plain_simt=0.3), keep=lambda p, d: p.n > 0)
@@ -184,18 +179,6 @@ class Properties:
 def assert_same(first: tuple[np.ndarray, ...], second: tuple[np.ndarray, ...]) -> None:
     for one, other in zip(first, second, strict=True):
         assert testing.same_bits(one, other), f"differ at {np.argwhere(one != other)[:3].tolist()}"
-
-
-def guard(shape: tuple[int, ...], dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(bytes, array inside): between patterns, full of NaN, aligned to its type and no more."""
-    itemsize = np.dtype(dtype).itemsize
-    nbytes = int(np.prod(shape)) * itemsize
-    memory = np.full(nbytes + 2 * GUARD + 16, PATTERN, np.uint8)
-    skip = -(memory.ctypes.data + GUARD) % 16 + itemsize
-    memory = memory[skip % 16 :][: nbytes + 2 * GUARD]
-    view = memory[GUARD : GUARD + nbytes].view(dtype).reshape(shape)
-    view[...] = -12345 if np.issubdtype(dtype, np.integer) else np.nan
-    return memory, view
 
 
 def plain(problem: Problem) -> Problem:

@@ -1,7 +1,4 @@
-"""Single cases, the settings around them and the command that repeats one."""
-
-import subprocess
-import sys
+"""Single cases and the settings around them."""
 
 import pytest
 
@@ -76,41 +73,3 @@ def test_check_case_compares_with_the_reference():
 def test_an_unknown_algorithm_is_an_error_and_no_refusal():
     with pytest.raises(ValueError, match="'magic'"):
         testing.check_case(PROBLEM, "fprop", "magic", "cpu")
-
-
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "convkit.testing", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
-def test_the_command_checks_a_line_by_every_algorithm():
-    done = run("conv2d", PROBLEM.line, "--direction", "wgrad", "--backend", "simt", "--seed", "3")
-    assert done.returncode == 0, done.stderr
-    taken = [name for name, no in testing.candidates(PROBLEM, "wgrad", "simt").items() if not no]
-    lines = done.stdout.splitlines()
-    assert len(lines) == len(taken)
-    for name, line in zip(taken, lines, strict=True):
-        assert line.startswith(f"conv2d.wgrad.{name} on simt: {PROBLEM.line}: ok E = ")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("conv2d", "n1c3"),
-        ("gram", "n1c3h4w4", "--direction", "wgrad"),
-        ("fft", "n1c3h4w4"),
-        ("conv2d", PROBLEM.line, "--dtype", "int8"),
-        ("conv2d", PROBLEM.line, "--backend", "gpu"),
-        ("conv2d", PROBLEM.line, "--backend", "reference"),
-        ("conv2d", PROBLEM.line, "--algo", "magic"),
-    ],
-)
-def test_the_command_refuses_what_it_cannot_read(arguments):
-    done = run(*arguments)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr

@@ -153,8 +153,8 @@ def test_whole_data_stays_exact_in_float32():
 def test_the_reproducer_runs_what_it_says():
     nhwc = dataclasses.replace(PROBLEM, layout="NHWC")
     assert testing.reproducer(nhwc, "dgrad", "direct", "simt", np.float64, "wide", 7) == (
-        'python -m convkit.testing conv2d "n1c5h6w7-k4r3s3-st1-pd1-nhwc" --direction dgrad '
-        "--algo direct --backend simt --dtype float64 --data wide --seed 7"
+        "convkit validate conv2d n1c5h6w7-k4r3s3-st1-pd1-nhwc --direction dgrad "
+        "--algo direct --backend simt --dtype float64 --kind wide --seed 7"
     )
 
 

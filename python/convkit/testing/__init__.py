@@ -24,8 +24,11 @@ from .compare import (
     same_bits,
 )
 from .data import KINDS, as_dtype, copies_only, exact_on_whole, make_data
+from .geometry import random_problem, shrink
 from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem, parse
 from .problems import PROBLEMS, problems
+from .report import Report
+from .validation import validate
 
 __all__ = [
     "KINDS",
@@ -40,6 +43,7 @@ __all__ = [
     "Outcome",
     "Pool2d",
     "Problem",
+    "Report",
     "algorithms",
     "as_dtype",
     "bound_of",
@@ -52,13 +56,16 @@ __all__ = [
     "make_data",
     "parse",
     "problems",
+    "random_problem",
     "refusal_parts",
     "reproducer",
     "row_bound",
     "run_case",
     "run_reference",
     "same_bits",
+    "shrink",
     "simt_order",
     "use_backend",
     "use_threads",
+    "validate",
 ]

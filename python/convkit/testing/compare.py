@@ -7,7 +7,10 @@ float16 and bfloat16 are computed in float32 and rounded once when stored: E is 
 what the one rounding may add is taken off the difference first.
 """
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -57,11 +60,41 @@ class Comparison:
 
 
 def run_reference(problem: Problem, direction: str, data: dict[str, Any]) -> tuple[np.ndarray, ...]:
-    """What the NumPy reference makes of the arrays, in their own type."""
+    """What the reference makes of the arrays, in their own type."""
     name, arrays, options = problem.call(direction, data)
     with np.errstate(all="ignore"):
-        result = getattr(reference, name)(*arrays, **options)
+        result = _reference(problem, name, arrays[0].dtype)(*arrays, **options)
     return result if isinstance(result, tuple) else (result,)
+
+
+def _reference(problem: Problem, name: str, dtype: np.dtype[Any]) -> Callable[..., Any]:
+    """A function of the NumPy reference, or its compiled form where that is quicker."""
+    plain: Callable[..., Any] = getattr(reference, name)
+    if not _large(problem) or not _compiled_is_quicker(problem, dtype):
+        return plain
+    return getattr(_compiled(), name, plain)
+
+
+@functools.cache
+def _compiled() -> ModuleType | None:
+    try:
+        from . import fast_reference
+    except ImportError:  # no Numba
+        return None
+    return fast_reference
+
+
+def _large(problem: Problem) -> bool:
+    return problem.flops > (2_000_000 if isinstance(problem, Pool2d) else 10_000_000)
+
+
+def _compiled_is_quicker(problem: Problem, dtype: np.dtype[Any]) -> bool:
+    """longdouble has no BLAS; float64 has one, which needs channels to show what it can do."""
+    if dtype == np.longdouble:
+        return True
+    if isinstance(problem, Conv2d):
+        return (problem.c // problem.groups) * (problem.k // problem.groups) <= 256
+    return dtype == np.float64 and isinstance(problem, Pool2d)
 
 
 def expected(problem: Problem, direction: str, data: dict[str, Any]) -> tuple[Expected, ...]:
@@ -84,6 +117,19 @@ def compare(actual: np.ndarray, wanted: Expected, bound: float = DEFAULT_BOUND) 
         raise ValueError(f"the result is {actual.shape}, the reference {wanted.exact.shape}")
     if actual.size == 0:
         return Comparison(0.0, bound, (), 0.0, 0.0)
+    exact, error = wanted.exact, errors(actual, wanted)
+    index = np.unravel_index(int(np.argmax(error)), error.shape)
+    return Comparison(
+        float(error[index]),
+        bound,
+        tuple(int(i) for i in index),
+        float(actual[index]),
+        float(exact[index]),
+    )
+
+
+def errors(actual: np.ndarray, wanted: Expected) -> np.ndarray:
+    """E of every element; infinite where only one side is NaN or infinite."""
     exact, is_stored = wanted.exact, wanted.dtype.name in _STORED
     with np.errstate(all="ignore"):
         if is_stored:
@@ -94,15 +140,7 @@ def compare(actual: np.ndarray, wanted: Expected, bound: float = DEFAULT_BOUND) 
             same |= actual == exact.astype(wanted.dtype).astype(exact.dtype)  # or both overflow
             difference = np.maximum(difference - _half_ulp(exact, wanted.dtype), 0)
         error = np.where(same, 0, difference / wanted.unit)
-    error = np.where(np.isnan(error), np.inf, error)
-    index = np.unravel_index(int(np.argmax(error)), error.shape)
-    return Comparison(
-        float(error[index]),
-        bound,
-        tuple(int(i) for i in index),
-        float(actual[index]),
-        float(exact[index]),
-    )
+    return np.where(np.isnan(error), np.inf, error)
 
 
 def _half_ulp(exact: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
@@ -134,8 +172,8 @@ def reproducer(
 ) -> str:
     """The shell line that runs one comparison again."""
     return (
-        f'python -m convkit.testing {problem.op} "{problem.line}" --direction {direction} '
-        f"--algo {algo} --backend {backend} --dtype {as_dtype(dtype)} --data {kind} --seed {seed}"
+        f"convkit validate {problem.op} {problem.line} --direction {direction} --algo {algo} "
+        f"--backend {backend} --dtype {as_dtype(dtype)} --kind {kind} --seed {seed}"
     )
 
 
@@ -163,23 +201,21 @@ def _conv2d_spread(problem: Conv2d | Linear, direction: str, squares: dict[str, 
     name, arrays, options = problem.call(direction, squares)
     if direction == "fprop":
         options["activation"] = None
-    total = getattr(reference, name)(*arrays, **options)
+    total = _reference(problem, name, arrays[0].dtype)(*arrays, **options)
     return np.sqrt((problem.gemm_k(direction) + problem.bias + problem.residual) * total)
 
 
 def _pool2d_spread(problem: Pool2d, direction: str, squares: dict[str, Any]) -> Any:
-    (name, arrays, options), length = (
-        problem.call(direction, squares),
-        problem.r * problem.s,
-    )
+    name, arrays, options = problem.call(direction, squares)
+    function = _reference(problem, name, arrays[0].dtype)
+    length = problem.r * problem.s if direction == "fprop" else problem.windows_per_pixel
     if problem.kind == "max":
-        return np.sqrt(problem.windows_per_pixel * getattr(reference, name)(*arrays, **options))
+        return np.sqrt(length * function(*arrays, **options))
     places = divisor(problem.windows, problem.count_include_pad)
     places = places if problem.layout == "NCHW" else places[:, :, None]
     if direction == "fprop":  # sqrt(sum of x^2) / divisor
-        return np.sqrt(length * getattr(reference, name)(*arrays, **options) / places)
-    arrays = (arrays[0] / places, *arrays[1:])
-    return np.sqrt(problem.windows_per_pixel * getattr(reference, name)(*arrays, **options))
+        return np.sqrt(length * function(*arrays, **options) / places)
+    return np.sqrt(length * function(arrays[0] / places, *arrays[1:], **options))
 
 
 def bound_of(problem: Problem, direction: str, row_bound: float) -> float:
