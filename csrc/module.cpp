@@ -124,6 +124,8 @@ void translate(std::exception_ptr pointer) {
     PyErr_SetString(PyExc_ValueError, error.what());
   } catch (const TypeError& error) {
     PyErr_SetString(PyExc_TypeError, error.what());
+  } catch (const MemoryError& error) {
+    PyErr_SetString(PyExc_MemoryError, error.what());
   }
 }
 

@@ -1,7 +1,6 @@
 #include "bind/call.h"
 
 #include <cstdlib>
-#include <new>
 
 #include "core/parallel.h"
 
@@ -41,29 +40,17 @@ class Argument {
   bool held_ = false;
 };
 
-// A MemoryError that says whose memory there was none for.
-class NoWorkspace : public std::bad_alloc {
- public:
-  NoWorkspace(const Plan& plan, int64_t bytes)
-      : text_(format_text("%s: no memory for the %lld bytes of workspace that algorithm %s needs",
-                          plan.op.c_str(), (long long)bytes, plan.algorithm.c_str())) {}
-  const char* what() const noexcept override { return text_.c_str(); }
-
- private:
-  std::string text_;
-};
-
 // Scratch memory of the calling thread. Kept between calls while small, as fresh pages cost more
 // than bandwidth.
 class HostWorkspace {
  public:
   ~HostWorkspace() { std::free(memory_); }
-  void* ensure(const Plan& plan, int64_t bytes) {
+  void* ensure(int64_t bytes) {
     if (bytes <= capacity_) return memory_;
     release();
     const size_t rounded = (size_t(bytes) + kAlignment - 1) / kAlignment * kAlignment;
     memory_ = std::aligned_alloc(kAlignment, rounded);
-    if (memory_ == nullptr) throw NoWorkspace(plan, bytes);
+    if (memory_ == nullptr) throw NoMemory("the workspace", bytes);
     capacity_ = int64_t(rounded);
     return memory_;
   }
@@ -94,7 +81,7 @@ void run_on_host(const Plan& plan, std::span<void* const> inputs, std::span<void
   thread_local HostWorkspace workspace;
   const int threads = plan.threads(num_threads());
   const int64_t bytes = plan.workspace_bytes(threads);
-  Execution execution{workspace.ensure(plan, bytes), bytes, nullptr, threads};
+  Execution execution{workspace.ensure(bytes), bytes, nullptr, threads};
   plan.run(inputs, outputs, execution);
   workspace.trim();
 }
@@ -146,6 +133,14 @@ void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& input
     }
   } catch (const Interrupted&) {
     throw py::error_already_set();
+  } catch (const NoMemory& error) {
+    throw MemoryError(format_text("%s: no memory for %s of algorithm '%s' on %s, %lld bytes",
+                                  plan.op.c_str(), error.purpose, plan.algorithm.c_str(),
+                                  backend_name(plan.backend), (long long)error.bytes));
+  } catch (const std::bad_alloc&) {
+    throw MemoryError(format_text("%s: no memory left while algorithm '%s' ran on %s",
+                                  plan.op.c_str(), plan.algorithm.c_str(),
+                                  backend_name(plan.backend)));
   }
 }
 

@@ -159,13 +159,16 @@ void pack_weights(const Gather<T>& g, int64_t group, int64_t part) {
 
 // Copies the strip of source a task needs, line by line in the order of the source.
 template <class T>
-void copy_strip(const Gather<T>& g, const Item& item, int64_t low, T* slot) {
+void copy_strip(const Gather<T>& g, const Item& item, T* slot) {
   int64_t channels = g.src_channels;
   const T* image = g.source + item.image * g.src.image + item.group * channels * g.src.channel;
   for (int64_t i = 0; i < item.window.slots; ++i) {
     int64_t h = position_of(item.window, *item.row, item.first_row, i);
     const T* from = h < 0 || h >= g.src_h ? nullptr : image + h * g.src.row;
-    copy_groups(slot + i * g.line, g.pitch, from, g.src.col, channels, g.src_w, low);
+    for_each_part(g.packing, item.first_col * g.step, [&](int64_t at, int64_t, int64_t low) {
+      copy_groups(slot + i * g.line + at, g.packing.pitch, g.packing.step, from, g.src.col,
+                  channels, g.src_w, low);
+    });
   }
 }
 
@@ -176,8 +179,7 @@ void run_item(const Gather<T>& g, int64_t index, T* slot) {
   if (item.rows <= 0) return;
   const Axis& row = *item.row;
   const Window& window = item.window;
-  int64_t step = g.cols[0].step;
-  copy_strip(g, item, g.low + item.first_col * step, slot);
+  copy_strip(g, item, slot);
 
   int64_t last = smaller((item.part + 1) * g.part_filters, g.filters);
   for (int64_t k = item.part * g.part_filters, vectors; k < last; k += vectors * W) {
@@ -203,8 +205,7 @@ void run_item(const Gather<T>& g, int64_t index, T* slot) {
         const T* x_at[kMostPixels];
         T* y_at[kMostPixels];
         for (int n = 0; n < block.pixels; ++n) {
-          x_at[n] =
-              slot + (window.base + i * window.output_step) * g.line + j * step * g.src_channels;
+          x_at[n] = slot + (window.base + i * window.output_step) * g.line + j * g.col_step;
           y_at[n] = out_class + i * row.stride * g.dst.row + j * col.stride * g.dst.col;
           if (++j == cols) {
             j = 0;

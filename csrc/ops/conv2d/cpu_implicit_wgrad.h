@@ -171,10 +171,12 @@ struct WgradPlan {
       table.planes = {x + image * problem.c * plane, problem.c * plane, plane, problem.h,
                       problem.w};
     }
-    table.set_pixels({0, 0});  // forget the pixels of the last step
+    table.forget_pixels();  // of the last step
     const PlaneRows<T> a = {
-        &table, table.planes.at + group * problem.c_per_group * table.planes.channel_stride,
-        problem.c_per_group};
+        &table,
+        table.planes.at + group * problem.c_per_group * table.planes.channel_stride,
+        problem.c_per_group,
+        {rows.begin / problem.c_per_group, ceil_div(rows.end, problem.c_per_group)}};
     const int64_t plane = problem.p * problem.q, k = problem.k_per_group;
     const PanelsAcrossImages<T> b = {grad_y + (image * problem.k + group * k) * plane,
                                      problem.k * plane, plane};

@@ -5,6 +5,7 @@
 // col2im is a gather as well: an image row visits the columns it went to, taps ascending, so rows
 // are independent and nothing is scattered. NCHW sums a row by column phase (column modulo stride):
 // each tap adds one contiguous run, and padding is simply a part of the sums that is not stored.
+// Where padded rows are far longer than the image, NCHW takes its pixels one by one.
 // Order of each sum: (r, s) ascending, in the levels of cpu/sums.h.
 #include "cpu/rows.h"
 #include "cpu/tasks.h"
@@ -83,13 +84,15 @@ void im2col_nhwc(const Im2colProblem& p, const T* x, T* cols, int threads) {
 // Sums of one image row of NCHW, by phase: padded column j * stride + phase at [phase][j].
 struct PhasePlan {
   int64_t phases, elems;
-  bool chains;  // more taps than one chain of the sum
+  bool chains;    // more taps than one chain of the sum
+  bool by_pixel;  // the sums would be far more than the pixels and windows
 };
 PhasePlan plan_phases(const Im2colProblem& p) {
   const int64_t reach = (p.s - 1) * p.dilation_w;
   // Both phases of stride 2, even where one stays zero: storing pairs is one shuffle.
   const int64_t phases = p.stride_w == 2 ? 2 : min_of(p.stride_w, reach + 1);
-  return {phases, p.q + reach / p.stride_w, p.r * p.s > kChain};
+  const int64_t elems = p.q + reach / p.stride_w, most = 4 * (p.q + p.w) + 64;
+  return {phases, elems, p.r * p.s > kChain, max_of(elems, p.stride_w) > most};
 }
 
 template <class T>
@@ -105,6 +108,7 @@ struct Col2imScratch {
       return scratch;
     }
     const PhasePlan plan = plan_phases(p);
+    if (plan.by_pixel) return scratch;
     scratch.sums = arena.take<T>(plan.phases * plan.elems);
     if (plan.chains) scratch.levels = arena.take<T>(kSumLevels * plan.phases * plan.elems);
     return scratch;
@@ -144,6 +148,36 @@ void store_phases(const Im2colProblem& p, const PhasePlan& plan, const T* sums, 
   }
 }
 
+// Calls visit(window, tap), taps ascending, for the windows of one axis that cover padded pixel t.
+template <class Visit>
+CK_INLINE void covering_windows(int64_t t, int64_t stride, int64_t dilation, int64_t taps,
+                                int64_t windows, Visit visit) {
+  if (dilation > stride) {  // fewer taps than windows
+    for (int64_t tap = 0; tap < taps && tap * dilation <= t; ++tap) {
+      const int64_t offset = t - tap * dilation;
+      if (offset % stride == 0 && offset / stride < windows) visit(offset / stride, tap);
+    }
+    return;
+  }
+  for (int64_t i = min_of(windows - 1, t / stride); i >= 0; --i) {
+    const int64_t offset = t - i * stride;
+    const int64_t tap = dilation == 1 ? offset : offset / dilation;
+    if (tap >= taps) return;
+    if (tap * dilation == offset) visit(i, tap);
+  }
+}
+
+template <class T>
+T sum_of_pixel(const Im2colProblem& p, const T* columns, int64_t h, int64_t w) {
+  LongSum<T> sum;
+  covering_windows(h + p.pad_top, p.stride_h, p.dilation_h, p.r, p.p, [&](int64_t i, int64_t r) {
+    covering_windows(w + p.pad_left, p.stride_w, p.dilation_w, p.s, p.q, [&](int64_t j, int64_t s) {
+      sum.add(columns[((r * p.s + s) * p.p + i) * p.q + j]);
+    });
+  });
+  return sum.total();
+}
+
 template <class T>
 void col2im_nchw(const Im2colProblem& p, const T* cols, T* x, const Execution& execution) {
   const PhasePlan plan = plan_phases(p);
@@ -158,6 +192,12 @@ void col2im_nchw(const Im2colProblem& p, const T* cols, T* x, const Execution& e
     const Col2imScratch<T> scratch = Col2imScratch<T>::take(own, p);
     const int64_t plane = task / bands, first = task % bands * 8;
     for (int64_t h = first; h < min_of(p.h, first + 8); ++h) {
+      T* const row = x + (plane * p.h + h) * p.w;
+      if (plan.by_pixel) {
+        const T* const columns = cols + plane * p.r * p.s * p.p * p.q;
+        for (int64_t w = 0; w < p.w; ++w) row[w] = sum_of_pixel(p, columns, h, w);
+        continue;
+      }
       fill(scratch.sums, phase_elems, T(0));
       int64_t chains = 0, terms = 0;
       const auto close_chain = [&] {
@@ -182,21 +222,9 @@ void col2im_nchw(const Im2colProblem& p, const T* cols, T* x, const Execution& e
         close_chain();
         add_levels(scratch.levels, phase_elems, phase_elems, chains, scratch.sums);
       }
-      store_phases(p, plan, scratch.sums, x + (plane * p.h + h) * p.w);
+      store_phases(p, plan, scratch.sums, row);
     }
   });
-}
-
-// Calls visit(window, tap), taps ascending, for the windows of one axis that cover padded pixel t.
-template <class Visit>
-CK_INLINE void covering_windows(int64_t t, int64_t stride, int64_t dilation, int64_t taps,
-                                int64_t windows, Visit visit) {
-  for (int64_t i = min_of(windows - 1, t / stride); i >= 0; --i) {
-    const int64_t offset = t - i * stride;
-    const int64_t tap = dilation == 1 ? offset : offset / dilation;
-    if (tap >= taps) return;
-    if (tap * dilation == offset) visit(i, tap);
-  }
 }
 
 // An image row of few channels: whole window rows are added, windows descending, so that taps

@@ -35,7 +35,7 @@ PlanesBackwardPlan plan_planes_backward(const Pool2dProblem& p, int threads) {
   g.strip_j = ceil_div(g.all_j, g.strips);
   g.phase_elems = round_up(g.strip_j, kLanes<T>);
   g.source_elems = round_up(g.reach + g.phase_elems, kLanes<T>);
-  g.by_pixel = g.all_j * 4 <= kLanes<T> ||
+  g.by_pixel = g.all_j * 4 <= kLanes<T> || g.reach > 2 * (g.all_j + p.q) + kWideMargin ||
                max_of(p.stride_w * g.phase_elems, g.ring * g.source_elems) > (int64_t(1) << 20);
   if (g.by_pixel) {
     g.ring = g.source_elems = g.phase_elems = g.reach = 0;
