@@ -85,25 +85,21 @@ fi
 step "layers beside peers" 150 bench.log \
   "$convkit" bench "${rows[@]}" --quick --seconds 0.15 --backend "$backend" --vs "$peers" --save "$out/bench.json"
 
-if "$convkit" validate --help >/dev/null 2>&1; then
-  step "validate" 60 validate.log "$convkit" validate --backend "$backend" --cases 300
-else
-  echo "- validate: this version has no such command" >>"$note"
-fi
+step "validate" 60 validate.log "$convkit" validate --backend "$backend" --cases 300 --save ""
 
 if [[ $backend == cuda ]] && command -v compute-sanitizer >/dev/null; then
   # Without CuPy's pool each array is an allocation of its own, and a step beyond it is seen.
-  plain='import cupy, runpy, sys
+  plain='import cupy
 cupy.cuda.set_allocator(None)
-sys.argv = ["convkit.testing", *sys.argv[1:], "--backend", "cuda"]
-runpy.run_module("convkit.testing", run_name="__main__")'
+from convkit_command import main
+main()'
   sanitize=(compute-sanitizer --error-exitcode 9 --print-limit 20 --target-processes all)
-  for op in conv2d pool2d gram im2col; do
-    step "memcheck $op" 45 sanitizer.log "${sanitize[@]}" --tool memcheck python3 -c "$plain" "$op" core
+  check=(python3 -c "$plain" validate --backend cuda --dtype float32 --kind normal --memory plain --save "")
+  for op in conv2d pool2d gram im2col conv_transpose2d linear; do
+    step "memcheck $op" 30 sanitizer.log "${sanitize[@]}" --tool memcheck "${check[@]}" "$op" core
   done
-  step "racecheck conv2d" 30 sanitizer.log \
-    "${sanitize[@]}" --tool racecheck python3 -c "$plain" conv2d n1c16h10w10-k32r3s3-st1-pd1
-  step "racecheck gram" 30 sanitizer.log "${sanitize[@]}" --tool racecheck python3 -c "$plain" gram n1c64h6w6
+  step "racecheck conv2d" 30 sanitizer.log "${sanitize[@]}" --tool racecheck "${check[@]}" conv2d n1c16h10w10-k32r3s3-st1-pd1
+  step "racecheck gram" 30 sanitizer.log "${sanitize[@]}" --tool racecheck "${check[@]}" gram n1c64h6w6
 else
   echo "- compute-sanitizer: not run, needs a GPU and compute-sanitizer" >>"$note"
 fi

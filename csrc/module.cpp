@@ -4,6 +4,7 @@
 
 #include "bind/call.h"
 #include "bind/plan.h"
+#include "bind/shown.h"
 #include "core/parallel.h"
 #include "peaks/peaks.h"
 #include "simt/control.h"
@@ -15,16 +16,19 @@
 namespace ck {
 
 Op describe_conv2d();
+Op describe_conv_transpose2d();
 Op describe_copy();
 Op describe_gram();
 Op describe_im2col();
+Op describe_linear();
 Op describe_pool2d();
 
 namespace {
 
 const std::vector<Op>& ops() {
   static const std::vector<Op> all = {
-      describe_conv2d(), describe_pool2d(), describe_gram(), describe_im2col(), describe_copy(),
+      describe_conv2d(), describe_pool2d(),           describe_gram(), describe_im2col(),
+      describe_linear(), describe_conv_transpose2d(), describe_copy(),
   };
   return all;
 }
@@ -120,6 +124,8 @@ void translate(std::exception_ptr pointer) {
     PyErr_SetString(PyExc_ValueError, error.what());
   } catch (const TypeError& error) {
     PyErr_SetString(PyExc_TypeError, error.what());
+  } catch (const MemoryError& error) {
+    PyErr_SetString(PyExc_MemoryError, error.what());
   }
 }
 
@@ -129,7 +135,9 @@ void translate(std::exception_ptr pointer) {
 
 PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
   using namespace ck;
-  active_isa();  // a wrong CONVKIT_ISA fails the import, not a later call
+  // What is wrong in the environment fails the import, not a later call.
+  active_isa();
+  num_threads();
   py::register_exception<CudaError>(m, "CudaError", PyExc_RuntimeError);
   py::register_exception<simt::SimtError>(m, "SimtError", PyExc_RuntimeError);
   py::register_exception_translator(translate);
@@ -184,6 +192,7 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
     return names;
   });
   m.def("measure_peaks", &measure_peaks, py::arg("backend"), py::arg("dtype"), py::arg("threads"));
+  m.def("shown", &shown, py::arg("value"));
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("threads"));
   m.def("simt_set_order", &set_simt_order, py::arg("order"), py::arg("seed") = 0);

@@ -1,8 +1,10 @@
 """Arrays of other libraries: read without a copy, answered in kind. Device arrays by stand-ins that
 follow the documented protocols of CuPy and `__cuda_array_interface__`; not run on a GPU."""
 
+import re
 import sys
 import types
+from unittest.mock import MagicMock, Mock
 
 import numpy as np
 import pytest
@@ -181,6 +183,140 @@ def test_interface_strides_that_say_dense_are_dense(device):
     )
 
 
+def interface(**changes):
+    entries = WithInterface(X).__cuda_array_interface__ | changes
+    return {key: value for key, value in entries.items() if value is not ...}
+
+
+MALFORMED = [
+    (7, "__cuda_array_interface__ is 7, must be a dict"),
+    (interface(shape=...), "['shape'] is missing, must be a tuple of integers"),
+    (interface(shape=3), "['shape'] is 3, must be a tuple of integers"),
+    (interface(shape=(2, -3, 7, 6)), "['shape'] is (2, -3, 7, 6), must be a tuple of integers"),
+    (interface(shape=(2, 2**70, 7, 6)), "['shape'] is (2, 1180591620717411303424, 7, 6), must"),
+    (interface(shape=(2, 3.0, 7, 6)), "['shape'] is (2, 3.0, 7, 6), must be a tuple of integers"),
+    (interface(typestr=...), "['typestr'] is missing, must be a type"),
+    (interface(typestr=None), "['typestr'] is None, must be a type"),
+    (interface(typestr="zz"), "['typestr'] is 'zz', must be a type"),
+    (interface(typestr="f4,("), "['typestr'] is 'f4,(', must be a type"),
+    (interface(typestr=">f4"), "['typestr'] is '>f4', must be of native byte order"),
+    (interface(data=None), "['data'] is None, must be a pair"),
+    (interface(data=("1", False)), "['data'] is ('1', False), must be a pair"),
+    (interface(data=(0, False)), "['data'] is (0, False), must be an address other than 0"),
+    (interface(data=(2, False)), "the address 2 and strides (504, 168, 24, 4) must be multiples"),
+    (interface(strides=4), "['strides'] is 4, must be None or a tuple of 4 integers"),
+    (interface(strides=(8, 4)), "['strides'] is (8, 4), must be None or a tuple of 4 integers"),
+    (interface(strides=(99, 42, 7, 1)), "strides (99, 42, 7, 1) must be multiples of the 4 bytes"),
+    (interface(mask=WithInterface(X)), "__cuda_array_interface__ has a mask"),
+    (interface(stream="s"), "['stream'] is 's', must be None or a stream's address"),
+]
+
+
+@pytest.mark.parametrize(("malformed", "text"), MALFORMED, ids=[text for _, text in MALFORMED])
+def test_a_malformed_interface_is_named(device, malformed, text):
+    array = WithInterface(X)
+    array.__cuda_array_interface__ = malformed
+    with pytest.raises((TypeError, ValueError), match=re.escape(text)) as caught:
+        convkit.conv2d(WithInterface(X), array)
+    assert str(caught.value).startswith("conv2d: w.__cuda_array_interface__")
+
+
+def test_a_read_only_device_array_is_no_out(device):
+    out = WithInterface(np.empty((2, 4, 5, 4), "f4"))
+    out.__cuda_array_interface__["data"] = (out.host.ctypes.data, True)
+    with pytest.raises(ValueError, match="conv2d: out is read-only, must be writeable"):
+        convkit.conv2d(WithInterface(X), WithInterface(W), out=out)
+
+
+class Raising:
+    """An array of a library whose every protocol raises."""
+
+    def __init__(self, error, *attributes):
+        self.error, self.attributes = error, attributes
+
+    def __getattr__(self, name):
+        if name in self.attributes:
+            raise self.error
+        raise AttributeError(name)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("it\nis gone"), KeyError("k"), ValueError("v" * 999)]
+)
+def test_a_protocol_that_raises_is_named(error):
+    for attribute in ("__cuda_array_interface__", "__dlpack__"):
+        with pytest.raises(TypeError, match=rf"^conv2d: x\.{attribute} cannot be read: ") as caught:
+            convkit.conv2d(Raising(error, attribute), W)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 300
+
+    class Failing(HostOnly):
+        def __dlpack__(self, **kwargs):
+            raise error
+
+    with pytest.raises(TypeError, match=r"^conv2d: w cannot be read through DLPack: "):
+        convkit.conv2d(X, Failing(W))
+
+
+class Hostile:
+    """No attribute of it can be read."""
+
+    def __getattribute__(self, name):
+        raise RuntimeError(f"no {name}")
+
+
+class HostileClass(type):
+    @property
+    def __module__(cls):
+        raise RuntimeError("no module")
+
+
+class OfHostileClass(metaclass=HostileClass):
+    pass
+
+
+class HostileArray(np.ndarray):
+    __array__ = __getattribute__ = Hostile.__getattribute__
+
+
+# Made in the test: pytest itself would trip over some of them.
+PRETENDERS = {
+    "hostile": Hostile,
+    "of a hostile class": OfHostileClass,
+    "mock": Mock,
+    "magic mock": MagicMock,
+    "mock of ndarray": lambda: Mock(spec=np.ndarray),
+    "mock of a masked array": lambda: Mock(spec=np.ma.MaskedArray),
+    "no cupy array": type("ndarray", (), {"__module__": "cupy", "data": 3}),
+    "no tensor": type("Tensor", (), {"__module__": "torch", "is_neg": 3}),
+}
+
+
+@pytest.mark.parametrize("name", PRETENDERS)
+def test_objects_that_pretend_are_refused(name):
+    value = PRETENDERS[name]()
+    for arguments in ((value, W), (X, value)):
+        with pytest.raises(TypeError, match=r"^conv2d: [xw][ .]"):
+            convkit.conv2d(*arguments)
+    with pytest.raises(TypeError, match=r"^conv2d: out[ .]"):
+        convkit.conv2d(X, W, out=value)
+
+
+def test_a_subclass_is_read_as_the_memory_it_is():
+    expected = convkit.conv2d(X, W)
+    np.testing.assert_array_equal(convkit.conv2d(X.view(HostileArray), W), expected)
+
+
+@pytest.mark.parametrize("told", [None, (), (2, "a"), (2, None), (2, -1), (2, 2**70)])
+def test_a_device_array_that_does_not_tell_its_device_is_named(device, told):
+    array = WithInterface(X)
+    array.__dlpack_device__ = lambda: told
+    with pytest.raises(
+        TypeError, match=r"^conv2d: x\.__dlpack_device__\(\) does not tell the device"
+    ):
+        convkit.conv2d(array, WithInterface(W))
+
+
 @pytest.mark.skipif(convkit.dispatch._native.with_cuda, reason="this build has a cuda backend")
 def test_device_arrays_without_a_cuda_backend_are_refused():
     with pytest.raises(ValueError, match="no cuda backend"):
@@ -193,6 +329,11 @@ def test_device_arrays_without_a_cuda_backend_are_refused():
         ([[1.0]], "x is builtins.list, must be an array"),
         (None, "x is None, must be an array"),
         (np.ma.masked_array(X, X > 0), "x is a masked array"),
+        (np.ndarray, "x is builtins.type, must be an array"),
+        (HostOnly, "x is builtins.type, must be an array"),
+        (np.float32(1), "x is numpy.float32, must be an array"),
+        (np.array([[[[None]]]]), "x.dtype is object, must be float32"),
+        (np.zeros((2, 3, 7, 6), "f4,f4"), "x.dtype is void64, must be float32"),
     ],
 )
 def test_what_is_no_array_is_refused(value, text):

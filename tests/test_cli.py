@@ -1,5 +1,8 @@
 """The command itself: finding its programs, help, versions, and failures in one line."""
 
+import subprocess
+import sys
+
 import pytest
 
 import convkit as library
@@ -12,7 +15,7 @@ def test_no_argument_prints_help(convkit):
     result = convkit()
     assert result.status == 0
     assert "Usage: convkit" in result.out
-    for name in ("bench", "edges", "explain", "info", "tour"):
+    for name in ("bench", "edges", "explain", "info", "tour", "validate"):
         assert name in result.out
 
 
@@ -22,13 +25,13 @@ def test_version(convkit):
 
 def test_every_module_with_a_command_is_a_program():
     programs = cli.programs()
-    assert {"bench", "edges", "explain", "info", "tour"} <= programs.keys()
+    assert {"bench", "edges", "explain", "info", "tour", "validate"} <= programs.keys()
     for module in programs.values():
         assert callable(module.run)
         assert module.command.__doc__
 
 
-@pytest.mark.parametrize("name", ["bench", "edges", "explain", "info", "tour"])
+@pytest.mark.parametrize("name", ["bench", "edges", "explain", "info", "tour", "validate"])
 def test_help_has_an_example_and_json(convkit, name):
     result = convkit(name, "--help")
     assert result.status == 0
@@ -44,7 +47,7 @@ def test_help_has_an_example_and_json(convkit, name):
         (["info", "extra"], "extra"),
         (["tour", "--quick=3"], "--quick"),
         (["bench", "--seconds", "long"], "--seconds"),
-        (["edges", "--stride", "x"], "--stride"),
+        (["edges", "--color=3"], "--color"),
         (["edges", "--map", "rainbow"], "--map"),
         (["edges", "a.png", "-o"], "-o"),
     ],
@@ -60,12 +63,12 @@ def test_missing_packages_are_named(convkit_process):
     code = (
         "import sys\n"
         "sys.modules |= dict.fromkeys(('typer', 'rich', 'PIL', 'matplotlib'))\n"
-        "from convkit.cli import main\n"
+        "from convkit_command import main\n"
         "main()\n"
     )
     result = convkit_process("info", code=code)
     assert result.status == 2
-    assert result.one_line == cli.MISSING
+    assert result.one_line == f"convkit: {cli.MISSING}"
 
 
 def test_heavy_libraries_stay_out_until_needed(convkit_process):
@@ -91,18 +94,73 @@ def test_interruption_ends_with_130(convkit, monkeypatch):
     assert result.one_line == "convkit: interrupted"
 
 
-def test_a_closed_pipe_is_no_error(convkit_process):
+@pytest.mark.parametrize(
+    "module",
+    ["numpy", "convkit._native", "convkit.cli", "typer", "convkit.apps.tour", "rich.table"],
+)
+def test_interruption_while_it_loads_is_one_line_and_130(convkit_process, module):
     code = (
-        "import os, sys\n"
-        "read, write = os.pipe()\n"
-        "os.close(read)\n"
-        "os.dup2(write, 1)\n"
-        "from convkit.cli import main\n"
-        "main(['info'])\n"
+        "import os, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from convkit_command import main\n"
+        "main()\n"
     )
-    result = convkit_process(code=code)
-    assert result.status == 141
-    assert result.err == ""
+    result = convkit_process("info", code=code)
+    assert result.status == 130
+    assert result.one_line == "convkit: interrupted"
+
+
+@pytest.mark.parametrize(
+    "environment", [{"CONVKIT_ISA": "sse9"}, {"CONVKIT_NUM_THREADS": "0"}], ids=str
+)
+def test_a_wrong_environment_is_one_line_and_status_2(convkit_process, environment):
+    result = convkit_process("info", **environment)
+    assert result.status == 2
+    ((name, value),) = environment.items()
+    assert result.one_line.startswith(f"convkit: {name} is '{value}', must be ")
+
+
+# How stdout may be, as a shell says it; exit status and what stderr holds.
+UNWRITABLE = {
+    "> /dev/full": (1, "convkit: cannot write the output: No space left on device\n"),
+    ">&-": (1, "convkit: cannot write the output: Bad file descriptor\n"),
+    "> /dev/full 2> /dev/full": (1, ""),
+    "<&- >&- 2>&-": (1, ""),
+    "| true": (141, ""),
+}
+
+
+@pytest.mark.parametrize("redirection", UNWRITABLE)
+@pytest.mark.parametrize(
+    "arguments", ["info", "info --json", "--version", "--help", "edges --help", "edges --lecture"]
+)
+def test_output_that_cannot_be_written_is_one_line(tmp_path, arguments, redirection):
+    command = "from convkit_command import main; main()"
+    script = f'"$0" -c "{command}" {arguments} {redirection}; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(
+        ["bash", "-c", script, sys.executable],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == UNWRITABLE[redirection]
+    assert done.stdout == ""
+
+
+def test_errors_are_told_by_the_status_where_stderr_is_closed(tmp_path):
+    command = "from convkit_command import main; main()"
+    for redirection in ("2>&-", "2> /dev/full"):
+        script = f'"$0" -c "{command}" bogus {redirection}'
+        done = subprocess.run(
+            ["bash", "-c", script, sys.executable], capture_output=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stdout) == (2, b"")
 
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"PYTHONIOENCODING": "ascii"}])

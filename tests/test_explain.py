@@ -121,14 +121,13 @@ def test_arrays_that_will_be_copied_are_those_that_the_call_copies(monkeypatch):
     copied = []
     real = dispatch._dense
 
-    def dense(backend, buffer):
-        copied.append(buffer.shape)
-        return real(backend, buffer)
+    def dense(op, name, backend, buffer):
+        copied.append(name)
+        return real(op, name, backend, buffer)
 
     monkeypatch.setattr(dispatch, "_dense", dense)
     convkit.conv2d(x, w, bias, residual=residual)
-    assert [copy.array for copy in told.copies] == ["x", "bias", "residual"]
-    assert copied == [x.shape, bias.shape, residual.shape]
+    assert [copy.array for copy in told.copies] == copied == ["x", "bias", "residual"]
     assert [copy.bytes for copy in told.copies] == [x.nbytes, bias.nbytes, residual.nbytes]
     whys = " ".join(copy.why for copy in told.copies)
     assert str(x.strides) in whys
@@ -167,6 +166,87 @@ def test_an_algorithm_asked_for_says_what_auto_would_take():
         "implicit_gemm": "can run it",
         "direct": "can run it",
     }
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_16_bits_are_told_as_stored_and_with_the_memory_that_widens_them(dtype):
+    line = "n2c8h9w9-k4r3s3-st1-pd1"
+    told = convkit.explain("conv2d", line, dtype=dtype)
+    wide = convkit.explain("conv2d", line, measure=False)
+    assert told.name == f"conv2d.fprop.{wide.algorithm}.{dtype}"
+    assert told.results[0].dtype == dtype
+    assert 2 * told.bytes_read == wide.bytes_read
+    assert 2 * told.bytes_written == wide.bytes_written
+    assert told.workspace_bytes > wide.workspace_bytes
+    assert told.floor_us > 0
+    limit = 2 * 8 * 9 * 9 * 4 - 1  # x alone, widened, is larger
+    with pytest.raises(ValueError, match=f"its workspace is .* max_workspace is {limit}"):
+        convkit.explain("conv2d", line, dtype=dtype, max_workspace=limit, measure=False)
+
+
+def test_strided_16_bits_are_copied_as_stored():
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    x = np.zeros((1, 2, 6, 12), ml_dtypes.bfloat16)[..., ::2]
+    (copy,) = convkit.explain("max_pool2d", x, 2, measure=False).copies
+    assert (copy.array, copy.bytes) == ("x", 2 * 6 * 6 * 2)
+
+
+def test_linear_streams_a_few_rows_and_says_up_to_how_many():
+    def explained(rows, direction="fprop"):
+        line = f"n{rows}c40-k30"
+        return convkit.explain("linear", line, direction=direction, backend="cpu", measure=False)
+
+    found = re.fullmatch(r"1 row; up to (\d+) stream .*", explained(1).why)
+    most = int(found[1])
+    assert explained(most).why.startswith(f"{most} rows; up to {most} stream")
+    assert [explained(rows).algorithm for rows in (1, most, most + 1)] == [
+        "stream",
+        "stream",
+        "gemm",
+    ]
+    assert "stream" not in explained(1, "wgrad").why
+
+
+def test_the_rows_of_linear_may_have_any_number_of_sides():
+    told = convkit.explain("linear", (2, 3, 4, 10), (5, 10), measure=False)
+    assert told.problem == "n24c10-k5"
+    assert told.results[0].shape == (2, 3, 4, 5)
+    assert convkit.explain("linear", (10,), (5, 10), measure=False).problem == "n1c10-k5"
+
+
+def test_a_transposed_convolution_says_whose_channels_it_counts():
+    told = convkit.explain("conv_transpose2d", "n1c64h9w9-k3r4s4-st2-pd1", measure=False)
+    assert told.why.startswith("for the convolution from y to x: 3 input channels; up to")
+
+
+def test_numbers_and_flags_of_numpy_are_explained_like_pythons():
+    told = convkit.explain(
+        "conv2d", (1, 4, 9, 9), (6, 4, 3, 3), stride=np.int64(2), groups=np.int8(1), measure=False
+    )
+    assert told.problem == "n1c4h9w9-k6r3s3-st2-pd0"
+    assert told.max_workspace is None
+    held = convkit.explain(
+        "gram_matrix", (1, 4, 9, 9), max_workspace=np.uint32(2**20), measure=False
+    )
+    assert type(held.max_workspace) is int
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((7,), {}, "op is 7, must be one of conv2d, "),
+        ((print, (1,)), {}, "op is <built-in function print>, must be one of"),
+        (("conv2d",), {}, "conv2d: missing a required argument: 'x'"),
+        (("gram", "n1c2h3w3"), {"direction": 1}, "direction is 1, gram has"),
+        (("gram", "n1c2h3w3"), {"backend": 1}, "backend is 1, must be one of"),
+        (("gram", "n1c2h3w3"), {"dtype": None}, "explain: dtype is None, must be"),
+        (("gram", "n1c2h3w3"), {"max_workspace": "1M"}, "max_workspace is '1M', must be"),
+        (("gram_matrix", (1, 2, 3, "4")), {}, r"x is \(1, 2, 3, '4'\), must be a shape"),
+    ],
+)
+def test_what_has_the_wrong_type_is_refused(arguments, options, message):
+    with pytest.raises(TypeError, match=message):
+        convkit.explain(*arguments, **options, measure=False)
 
 
 def test_the_floor_follows_from_the_measured_peaks():

@@ -54,15 +54,31 @@ def test_import(name):
 def test_the_instruction_set_can_be_forced(isa):
     code = "import convkit._native as n; print(n.build_info()['isa'])"
     done = python(code, CONVKIT_ISA=isa)
-    if done.returncode != 0 and "does not have" in done.stderr:
+    if "must be one that this processor has" in done.stderr:
         pytest.skip(f"this processor has no {isa}")
     assert done.stdout.strip() in {isa, "neon"}, done.stderr
 
 
-def test_an_unknown_instruction_set_is_refused():
-    done = python("import convkit", CONVKIT_ISA="sse9")
-    assert done.returncode != 0
-    assert "CONVKIT_ISA is 'sse9', must be one of baseline, avx2, avx512" in done.stderr
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("CONVKIT_ISA", "sse9", "must be one that this processor has: "),
+        *(
+            ("CONVKIT_NUM_THREADS", value, "must be a whole number from 1 to 256")
+            for value in ("abc", "0", "-1", "257", "1e9", "2.0", " 2", "9" * 30)
+        ),
+    ],
+)
+def test_a_wrong_environment_fails_the_import_in_one_way(name, value, rule):
+    done = python("import convkit", **{name: value})
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"ImportError: {name} is '{value}', {rule}")
+
+
+def test_the_environment_sets_the_number_of_threads():
+    code = "import convkit; print(convkit.num_threads())"
+    assert python(code, CONVKIT_NUM_THREADS="7").stdout == "7\n"
+    assert python(code, CONVKIT_NUM_THREADS="").stdout == python(code).stdout
 
 
 def test_threads_survive_a_fork():
@@ -75,6 +91,26 @@ def test_threads_survive_a_fork():
         "same = bool((convkit.conv2d(x, w) == first).all())\n"
         "if child == 0: os._exit(0 if same else 1)\n"
         "assert same and os.waitpid(child, 0)[1] == 0"
+    )
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_call_needs_no_thread_that_the_system_has_no_room_for():
+    code = (
+        "import os, resource, numpy as np, convkit\n"
+        "x = np.random.default_rng(1).random((64, 16, 64, 64), 'f4')\n"
+        "convkit.set_num_threads(1)\n"
+        "wanted = convkit.max_pool2d(x, 2)\n"
+        "out = np.empty_like(wanted)\n"
+        "convkit.set_num_threads(64)\n"
+        "pages = int(open('/proc/self/statm').read().split()[0])\n"
+        "room = 2**26  # for a workspace and some threads of 8 MiB\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + room, -1))\n"
+        "convkit.max_pool2d(x, 2, out=out)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (-1, -1))\n"
+        "assert (out == wanted).all()\n"
+        "assert len(os.listdir('/proc/self/task')) < 64, 'there was room'\n"
     )
     done = python(code)
     assert done.returncode == 0, done.stderr

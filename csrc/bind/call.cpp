@@ -1,7 +1,6 @@
 #include "bind/call.h"
 
 #include <cstdlib>
-#include <new>
 
 #include "core/parallel.h"
 
@@ -51,7 +50,7 @@ class HostWorkspace {
     release();
     const size_t rounded = (size_t(bytes) + kAlignment - 1) / kAlignment * kAlignment;
     memory_ = std::aligned_alloc(kAlignment, rounded);
-    if (memory_ == nullptr) throw std::bad_alloc();
+    if (memory_ == nullptr) throw NoMemory("the workspace", bytes);
     capacity_ = int64_t(rounded);
     return memory_;
   }
@@ -106,7 +105,7 @@ void run_on_device(const Plan& plan, std::span<void* const> inputs, std::span<vo
 void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& inputs, uintptr_t stream,
               int device) {
   if (inputs.size() != plan.input_bytes.size() || inputs.size() > kMaxArrays ||
-      outputs.size() > plan.outputs.size()) {
+      outputs.size() != plan.outputs.size()) {
     throw_value_error("%s: %zu inputs and %zu outputs given, the plan takes %zu and %zu",
                       plan.op.c_str(), inputs.size(), outputs.size(), plan.input_bytes.size(),
                       plan.outputs.size());
@@ -134,6 +133,14 @@ void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& input
     }
   } catch (const Interrupted&) {
     throw py::error_already_set();
+  } catch (const NoMemory& error) {
+    throw MemoryError(format_text("%s: no memory for %s of algorithm '%s' on %s, %lld bytes",
+                                  plan.op.c_str(), error.purpose, plan.algorithm.c_str(),
+                                  backend_name(plan.backend), (long long)error.bytes));
+  } catch (const std::bad_alloc&) {
+    throw MemoryError(format_text("%s: no memory left while algorithm '%s' ran on %s",
+                                  plan.op.c_str(), plan.algorithm.c_str(),
+                                  backend_name(plan.backend)));
   }
 }
 

@@ -2,43 +2,73 @@
 
 #include <pybind11/stl.h>
 
+#include "bind/shown.h"
+
 namespace ck {
 namespace {
 
-[[noreturn]] void bad_parameter(const std::string& op, const char* name, const py::handle& value,
-                                const char* rule) {
-  throw_type_error("%s: %s is %s, must be %s", op.c_str(), name,
-                   py::repr(value).cast<std::string>().c_str(), rule);
-}
-
-// An index in Python's sense, within 64 bits; bool is no number here.
-bool read_integer(const py::handle& value, int64_t* result) {
-  if (py::isinstance<py::bool_>(value) || !PyIndex_Check(value.ptr())) return false;
-  const py::object index = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
-  if (!index) {
-    PyErr_Clear();  // an array of several numbers, say: the caller names argument and rule
-    return false;
-  }
-  int overflow = 0;
-  *result = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
-  if (overflow != 0) *result = overflow > 0 ? INT64_MAX : INT64_MIN;
-  return true;
-}
-
-bool is_sequence(const py::handle& value) {
-  return py::isinstance<py::tuple>(value) || py::isinstance<py::list>(value);
-}
-
-bool read_integers(const py::handle& value, size_t count, int64_t* result) {
-  if (!is_sequence(value) || py::len(value) != count) return false;
-  size_t i = 0;
-  for (const py::handle item : py::reinterpret_borrow<py::sequence>(value)) {
-    if (!read_integer(item, &result[i++])) return false;
-  }
-  return true;
-}
+// The numbers a parameter may hold, as messages say it.
+constexpr const char* kSteps = "at least 1 and below 2**31";
+constexpr const char* kPads = "at least 0 and below 2**31";
+constexpr const char* kSides = "a tuple of integers from 0 to 2**50";
+constexpr const char* kCounts = "from 1 to 2**50";
 
 }  // namespace
+
+// One parameter of a call. The Python face passes exact ints, strings and tuples, or what is none
+// of these as it came; so nothing here runs code of the caller.
+class Parameter {
+ public:
+  Parameter(const std::string& op, const char* name, py::object value, const char* range)
+      : op_(op), name_(name), value_(std::move(value)), range_(range) {}
+
+  const py::object& value() const { return value_; }
+
+  bool read(const py::handle& item, int64_t* number) const {
+    if (!PyLong_CheckExact(item.ptr())) return false;
+    int overflow = 0;
+    *number = PyLong_AsLongLongAndOverflow(item.ptr(), &overflow);
+    if (overflow != 0) refuse_value(range_);
+    return true;
+  }
+
+  bool read(const py::handle& items, size_t count, int64_t* numbers) const {
+    if (!PyTuple_CheckExact(items.ptr()) || size_t(PyTuple_GET_SIZE(items.ptr())) != count)
+      return false;
+    for (size_t i = 0; i < count; ++i) {
+      if (!read(PyTuple_GET_ITEM(items.ptr(), Py_ssize_t(i)), &numbers[i])) return false;
+    }
+    return true;
+  }
+
+  // The text where it is a string that has UTF-8.
+  std::string word() const {
+    if (!PyUnicode_Check(value_.ptr())) return "";
+    Py_ssize_t length = 0;
+    const char* text = PyUnicode_AsUTF8AndSize(value_.ptr(), &length);
+    if (text == nullptr) PyErr_Clear();
+    return text == nullptr ? "" : std::string(text, size_t(length));
+  }
+
+  [[noreturn]] void refuse_type(const char* rule) const {
+    throw_type_error("%s: %s is %s, must be %s", op_.c_str(), name_, shown(value_).c_str(), rule);
+  }
+
+  [[noreturn]] void refuse_value(const char* rule) const {
+    throw_value_error("%s: %s is %s, must be %s", op_.c_str(), name_, shown(value_).c_str(), rule);
+  }
+
+  [[noreturn]] void refuse_word(const char* rule) const {
+    if (PyUnicode_Check(value_.ptr())) refuse_value(rule);
+    refuse_type(rule);
+  }
+
+ private:
+  const std::string& op_;
+  const char* name_;
+  py::object value_;
+  const char* range_;
+};
 
 int Plan::threads(int available) const {
   int threads = available;
@@ -55,7 +85,9 @@ Request::Request(std::string op, Backend backend, std::string algo, py::dict arr
       parameters_(std::move(parameters)),
       max_workspace_(max_workspace) {}
 
-py::object Request::parameter(const char* name) const { return parameters_[name]; }
+Parameter Request::parameter(const char* name, const char* range) const {
+  return {op_, name, parameters_[name], range};
+}
 
 std::optional<Shape> Request::shape_of(const char* array) const {
   const py::object entry = arrays_[array];
@@ -75,8 +107,9 @@ DType Request::common_dtype(std::initializer_list<const char*> arrays) const {
     const py::object entry = arrays_[array];
     if (entry.is_none()) continue;
     const auto name = entry.cast<py::tuple>()[1].cast<std::string>();
-    if (name != "float32" && name != "float64") {
-      throw_type_error("%s: %s.dtype is %s, must be float32 or float64", op(), array, name.c_str());
+    if (name != "float32" && name != "float64" && !is_16_bit(name)) {
+      throw_type_error("%s: %s.dtype is %s, must be float32, float64, float16 or bfloat16", op(),
+                       array, name.c_str());
     }
     if (first.empty()) {
       first = name, first_name = array;
@@ -92,128 +125,130 @@ std::string Request::dtype_of(const char* array) const {
   return py::object(arrays_[array]).cast<py::tuple>()[1].cast<std::string>();
 }
 
+std::string Request::result_dtype() const { return arrays().front().dtype; }
+
 void Request::require_dtype(const char* array, const char* dtype) const {
   const std::string name = dtype_of(array);
   if (name == dtype) return;
   throw_type_error("%s: %s.dtype is %s, must be %s", op(), array, name.c_str(), dtype);
 }
 
+std::vector<NamedArray> Request::arrays() const {
+  std::vector<NamedArray> arrays;
+  for (const auto& [name, entry] : arrays_) {
+    arrays.push_back({name.cast<std::string>(), "", {}});
+    if (entry.is_none()) continue;
+    const auto pair = py::reinterpret_borrow<py::tuple>(entry);
+    arrays.back().shape = pair[0].cast<Shape>();
+    arrays.back().dtype = pair[1].cast<std::string>();
+  }
+  return arrays;
+}
+
 std::vector<int64_t> Request::input_bytes() const {
   std::vector<int64_t> sizes;
-  for (const auto& [name, entry] : arrays_) {
-    if (entry.is_none()) {
-      sizes.push_back(-1);
-      continue;
-    }
-    const auto pair = py::reinterpret_borrow<py::tuple>(entry);
-    int64_t bytes = itemsize_of(pair[1].cast<std::string>());
-    for (const int64_t side : pair[0].cast<Shape>()) bytes = saturating_product(bytes, side);
+  for (const NamedArray& array : arrays()) {
+    int64_t bytes = array.dtype.empty() ? -1 : itemsize_of(array.dtype);
+    for (const int64_t side : array.shape) bytes = saturating_product(bytes, side);
     sizes.push_back(bytes);
   }
   return sizes;
 }
 
 Shape Request::shape(const char* name) const {
-  const py::object value = parameter(name);
-  Shape shape;
-  if (is_sequence(value)) {
-    shape.resize(py::len(value));
-    if (read_integers(value, shape.size(), shape.data())) return shape;
-  }
-  bad_parameter(op_, name, value, "a tuple of integers");
+  const Parameter given = parameter(name, kSides);
+  if (!PyTuple_CheckExact(given.value().ptr())) given.refuse_type("a tuple of integers");
+  Shape shape(py::len(given.value()));
+  if (!given.read(given.value(), shape.size(), shape.data()))
+    given.refuse_type("a tuple of integers");
+  return shape;
 }
 
 Pair Request::pair(const char* name) const {
-  const py::object value = parameter(name);
+  const Parameter given = parameter(name, kSteps);
   int64_t both[2];
-  if (read_integer(value, &both[0])) return {both[0], both[0]};
-  if (read_integers(value, 2, both)) return {both[0], both[1]};
-  bad_parameter(op_, name, value, "an int or a pair of ints");
+  if (given.read(given.value(), &both[0])) return {both[0], both[0]};
+  if (given.read(given.value(), 2, both)) return {both[0], both[1]};
+  given.refuse_type("an int or a pair of ints");
 }
 
 Pair Request::pair_or(const char* name, Pair fallback) const {
-  return parameter(name).is_none() ? fallback : pair(name);
+  return parameters_[name].is_none() ? fallback : pair(name);
 }
 
 Padding Request::padding(const char* name, bool words_allowed) const {
   const char* rule =
       words_allowed ? "an int, a pair, ((top, bottom), (left, right)), 'valid', 'same' or 'full'"
                     : "an int, a pair or ((top, bottom), (left, right))";
-  const py::object value = parameter(name);
+  const Parameter given = parameter(name, kPads);
   Padding padding;
   int64_t sides[2];
-  if (read_integer(value, &sides[0])) {
+  if (given.read(given.value(), &sides[0])) {
     padding.top = padding.bottom = padding.left = padding.right = sides[0];
     return padding;
   }
-  if (read_integers(value, 2, sides)) {
+  if (given.read(given.value(), 2, sides)) {
     padding.top = padding.bottom = sides[0];
     padding.left = padding.right = sides[1];
     return padding;
   }
-  if (is_sequence(value) && py::len(value) == 2) {
-    const auto rows_columns = py::reinterpret_borrow<py::sequence>(value);
+  if (PyTuple_CheckExact(given.value().ptr()) && py::len(given.value()) == 2) {
+    const auto rows_columns = py::reinterpret_borrow<py::tuple>(given.value());
     int64_t rows[2], columns[2];
-    if (read_integers(py::object(rows_columns[0]), 2, rows) &&
-        read_integers(py::object(rows_columns[1]), 2, columns)) {
+    if (given.read(rows_columns[0], 2, rows) && given.read(rows_columns[1], 2, columns)) {
       padding.top = rows[0], padding.bottom = rows[1];
       padding.left = columns[0], padding.right = columns[1];
       return padding;
     }
   }
-  if (words_allowed && py::isinstance<py::str>(value)) {
-    const auto word = value.cast<std::string>();
-    padding.mode = word == "valid"  ? Padding::Mode::kValid
-                   : word == "same" ? Padding::Mode::kSame
-                   : word == "full" ? Padding::Mode::kFull
-                                    : Padding::Mode::kNumbers;
-    if (padding.mode != Padding::Mode::kNumbers) return padding;
-    throw_value_error("%s: %s is '%s', must be %s", op(), name, word.c_str(), rule);
+  if (!words_allowed) given.refuse_type(rule);
+  const std::string word = given.word();
+  if (word == "valid") {
+    padding.mode = Padding::Mode::kValid;
+  } else if (word == "same") {
+    padding.mode = Padding::Mode::kSame;
+  } else if (word == "full") {
+    padding.mode = Padding::Mode::kFull;
+  } else {
+    given.refuse_word(rule);
   }
-  bad_parameter(op_, name, value, rule);
+  return padding;
 }
 
 Layout Request::layout() const {
-  const py::object value = parameter("layout");
-  if (py::isinstance<py::str>(value)) {
-    const auto text = value.cast<std::string>();
-    if (text == "NCHW") return Layout::kNCHW;
-    if (text == "NHWC") return Layout::kNHWC;
-    throw_value_error("%s: layout is '%s', must be 'NCHW' or 'NHWC'", op(), text.c_str());
-  }
-  bad_parameter(op_, "layout", value, "'NCHW' or 'NHWC'");
+  const Parameter given = parameter("layout");
+  const std::string word = given.word();
+  if (word == "NCHW") return Layout::kNCHW;
+  if (word == "NHWC") return Layout::kNHWC;
+  given.refuse_word("'NCHW' or 'NHWC'");
 }
 
 Activation Request::activation() const {
-  const py::object value = parameter("activation");
-  if (value.is_none()) return Activation::kNone;
-  if (py::isinstance<py::str>(value)) {
-    const auto text = value.cast<std::string>();
-    if (text == "relu") return Activation::kRelu;
-    if (text == "tanh") return Activation::kTanh;
-    if (text == "sigmoid") return Activation::kSigmoid;
-    throw_value_error("%s: activation is '%s', must be None, 'relu', 'tanh' or 'sigmoid'", op(),
-                      text.c_str());
-  }
-  bad_parameter(op_, "activation", value, "None, 'relu', 'tanh' or 'sigmoid'");
+  const Parameter given = parameter("activation");
+  if (given.value().is_none()) return Activation::kNone;
+  const std::string word = given.word();
+  if (word == "relu") return Activation::kRelu;
+  if (word == "tanh") return Activation::kTanh;
+  if (word == "sigmoid") return Activation::kSigmoid;
+  given.refuse_word("None, 'relu', 'tanh' or 'sigmoid'");
 }
 
 int64_t Request::integer(const char* name) const {
-  const py::object value = parameter(name);
+  const Parameter given = parameter(name, kCounts);
   int64_t number;
-  if (read_integer(value, &number)) return number;
-  bad_parameter(op_, name, value, "an int");
+  if (given.read(given.value(), &number)) return number;
+  given.refuse_type("an int");
 }
 
 bool Request::flag(const char* name) const {
-  const py::object value = parameter(name);
-  if (py::isinstance<py::bool_>(value)) return value.cast<bool>();
-  bad_parameter(op_, name, value, "True or False");
+  const Parameter given = parameter(name);
+  if (PyBool_Check(given.value().ptr())) return given.value().ptr() == Py_True;
+  given.refuse_type("True or False");
 }
 
-std::string dtype_name(DType dtype) { return dtype == DType::kFloat32 ? "float32" : "float64"; }
-
-int64_t itemsize_of(const std::string& dtype) { return dtype == "float32" ? 4 : 8; }
+int64_t itemsize_of(const std::string& dtype) {
+  return is_16_bit(dtype) ? 2 : dtype == "float32" ? 4 : 8;
+}
 
 const char* backend_name(Backend backend) {
   return backend == Backend::kCpu ? "cpu" : backend == Backend::kSimt ? "simt" : "cuda";
@@ -273,8 +308,8 @@ void throw_no_algorithm(const Request& request, const std::vector<Candidate>& ca
                       backend, reasons.c_str());
   }
   if (asked == nullptr) {
-    throw_value_error("%s: algo is '%s', which backend '%s' does not have; it has auto, %s",
-                      request.op(), request.algo().c_str(), backend, all.c_str());
+    throw_value_error("%s: algo is %s, which backend '%s' does not have; it has auto, %s",
+                      request.op(), shown(py::str(request.algo())).c_str(), backend, all.c_str());
   }
   throw_value_error("%s: algo='%s' cannot run this problem: %s. These can: %s", request.op(),
                     request.algo().c_str(), asked->refusal.c_str(),

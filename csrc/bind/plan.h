@@ -43,10 +43,31 @@ struct Plan {
   int threads(int available) const;
 };
 
+struct NamedArray {
+  std::string name, dtype;  // dtype is empty where the call passes None
+  Shape shape;
+};
+
+// A plan's kernel on the first `images` of the arrays it is given.
+struct PieceKernel {
+  std::function<int64_t(int64_t images, int threads)> workspace_bytes;
+  std::function<void(int64_t images, std::span<void* const> inputs, std::span<void* const> outputs,
+                     const Execution&)>
+      run;
+};
+
+bool is_16_bit(const std::string& dtype);
+// Makes the plan widen what `arrays` stores in 16 bits. With `by_image` images do not depend on one
+// another and arrays other than w and bias begin with them; else there is one piece.
+void store_in_16_bits(Plan& plan, const std::vector<NamedArray>& arrays, int64_t images,
+                      bool by_image, const PieceKernel& kernel);
+
 struct Candidate {
   std::string name;
   std::string refusal;  // empty where the algorithm can run the problem
 };
+
+class Parameter;
 
 // What a call said, by parameter name. Getters throw TypeError where the Python type is wrong.
 class Request {
@@ -61,10 +82,13 @@ class Request {
 
   std::optional<Shape> shape_of(const char* array) const;
   Shape required_shape(const char* array) const;  // TypeError where the array is None
+  // The type that kernels compute in: float32 for arrays of float16 and bfloat16.
   DType common_dtype(std::initializer_list<const char*> arrays) const;
   std::string dtype_of(const char* array) const;
+  std::string result_dtype() const;                                // that of the first array
   void require_dtype(const char* array, const char* dtype) const;  // of an array that is not None
   std::vector<int64_t> input_bytes() const;
+  std::vector<NamedArray> arrays() const;  // those that are not None keep their place
 
   Shape shape(const char* name) const;  // a parameter that is a shape
   Pair pair(const char* name) const;
@@ -76,7 +100,7 @@ class Request {
   bool flag(const char* name) const;
 
  private:
-  py::object parameter(const char* name) const;
+  Parameter parameter(const char* name, const char* range = "") const;
 
   std::string op_;
   Backend backend_;
@@ -86,7 +110,6 @@ class Request {
   std::optional<int64_t> max_workspace_;
 };
 
-std::string dtype_name(DType dtype);
 int64_t itemsize_of(const std::string& dtype);
 const char* backend_name(Backend backend);
 Backend parse_backend(const std::string& name);
@@ -99,25 +122,13 @@ std::string over_limit(const Request& request, int64_t workspace_bytes);
 std::string why_in_order(const Request& request, const std::vector<Candidate>& candidates,
                          const std::string& taken, const Preference& preference);
 
-template <class Row, class Problem>
-std::vector<Candidate> list_candidates(std::span<const Row> rows, const Problem& problem,
-                                       Direction direction, const Request& request) {
-  std::vector<Candidate> candidates;
-  for (const Row& row : rows) {
-    if (row.backend != request.backend()) continue;
-    if (!row.runs(direction)) {
-      candidates.push_back({row.name, "it has no kernel for this direction"});
-      continue;
-    }
-    const auto& kernel = row.active();
-    const Reason reason = kernel.supports(problem, direction);
-    std::string refusal = reason.refused ? reason.text : "";
-    if (!reason.refused && request.max_workspace())
-      refusal = over_limit(request, kernel.workspace_bytes(problem, direction, 1));
-    candidates.push_back({row.name, refusal});
-  }
-  return candidates;
-}
+// What a call asks for: a direction of a problem, and the arrays that come out.
+template <class Problem>
+struct Task {
+  Problem problem;
+  Direction direction;
+  std::vector<OutputSpec> outputs;
+};
 
 template <class Row>
 struct Selection {
@@ -125,11 +136,82 @@ struct Selection {
   std::string why;
 };
 
+// `fill` sets the arrays' pointers from the call's, in the order of the request's arrays and the
+// plan's outputs.
+template <class Problem, class Arrays, class Fill>
+Plan make_plan(const Request& request, const Selection<AlgorithmRow<Problem, Arrays>>& selection,
+               const Task<Problem>& task, Fill fill) {
+  const AlgorithmRow<Problem, Arrays>& row = selection.row;
+  const Kernel<Problem, Arrays>* kernel = &row.active();
+  const Problem problem = task.problem;
+  const Direction direction = task.direction;
+  Plan plan;
+  plan.op = request.op();
+  plan.algorithm = row.name;
+  plan.why = selection.why;
+  plan.backend = row.backend;
+  plan.bound = row.bound;
+  plan.input_bytes = request.input_bytes();
+  plan.outputs = task.outputs;
+  plan.max_workspace = request.max_workspace();
+  plan.workspace_bytes = [=](int threads) {
+    return kernel->workspace_bytes(problem, direction, threads);
+  };
+  plan.run = [=](std::span<void* const> inputs, std::span<void* const> results,
+                 const Execution& execution) {
+    Arrays arrays{};
+    fill(arrays, inputs, results);
+    kernel->run(problem, direction, arrays, execution);
+  };
+  if constexpr (requires { problem.n; }) {
+    if (is_16_bit(plan.outputs[0].dtype)) {
+      const auto of_images = [=](int64_t images) {
+        Problem piece = problem;
+        piece.n = images;
+        return piece;
+      };
+      store_in_16_bits(plan, request.arrays(), problem.n, direction != Direction::kWgrad,
+                       {[=](int64_t images, int threads) {
+                          return kernel->workspace_bytes(of_images(images), direction, threads);
+                        },
+                        [=](int64_t images, std::span<void* const> inputs,
+                            std::span<void* const> results, const Execution& execution) {
+                          Arrays arrays{};
+                          fill(arrays, inputs, results);
+                          kernel->run(of_images(images), direction, arrays, execution);
+                        }});
+    }
+  }
+  return plan;
+}
+
+template <class Problem, class Arrays>
+std::vector<Candidate> list_candidates(std::span<const AlgorithmRow<Problem, Arrays>> rows,
+                                       const Task<Problem>& task, const Request& request) {
+  std::vector<Candidate> candidates;
+  for (const auto& row : rows) {
+    if (row.backend != request.backend()) continue;
+    if (!row.runs(task.direction)) {
+      candidates.push_back({row.name, "it has no kernel for this direction"});
+      continue;
+    }
+    const Reason reason = row.active().supports(task.problem, task.direction);
+    std::string refusal = reason.refused ? reason.text : "";
+    if (!reason.refused && request.max_workspace()) {
+      const Plan plan = make_plan(request, Selection<AlgorithmRow<Problem, Arrays>>{row, ""}, task,
+                                  [](Arrays&, auto, auto) {});
+      refusal = over_limit(request, plan.workspace_bytes(1));
+    }
+    candidates.push_back({row.name, refusal});
+  }
+  return candidates;
+}
+
 // Picks the row: the one asked for, else the preferred one, else the first that accepts.
 template <class Row, class Problem>
-Selection<Row> select_row(std::span<const Row> rows, const Problem& problem, Direction direction,
+Selection<Row> select_row(std::span<const Row> rows, const Task<Problem>& task,
                           const Request& request, const Preference& preference = {}) {
-  const auto candidates = list_candidates(rows, problem, direction, request);
+  const auto candidates = list_candidates(rows, task, request);
   const auto find = [&](const std::string& name) -> const Row* {
     size_t i = 0;
     for (const Row& row : rows) {
@@ -151,35 +233,6 @@ Selection<Row> select_row(std::span<const Row> rows, const Problem& problem, Dir
       return {*row, why_in_order(request, candidates, candidate.name, preference)};
   }
   throw_no_algorithm(request, candidates);
-}
-
-// `fill` sets the arrays' pointers from the call's, in the order of the request's arrays and the
-// plan's outputs.
-template <class Problem, class Arrays, class Fill>
-Plan make_plan(const Request& request, const Selection<AlgorithmRow<Problem, Arrays>>& selection,
-               const Problem& problem, Direction direction, std::vector<OutputSpec> outputs,
-               Fill fill) {
-  const AlgorithmRow<Problem, Arrays>& row = selection.row;
-  const Kernel<Problem, Arrays>* kernel = &row.active();
-  Plan plan;
-  plan.op = request.op();
-  plan.algorithm = row.name;
-  plan.why = selection.why;
-  plan.backend = row.backend;
-  plan.bound = row.bound;
-  plan.input_bytes = request.input_bytes();
-  plan.outputs = std::move(outputs);
-  plan.max_workspace = request.max_workspace();
-  plan.workspace_bytes = [=](int threads) {
-    return kernel->workspace_bytes(problem, direction, threads);
-  };
-  plan.run = [=](std::span<void* const> inputs, std::span<void* const> results,
-                 const Execution& execution) {
-    Arrays arrays{};
-    fill(arrays, inputs, results);
-    kernel->run(problem, direction, arrays, execution);
-  };
-  return plan;
 }
 
 // An op announces itself to the module: its public functions, how each makes a plan, and its table.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -16,6 +17,15 @@ struct TypeError : std::runtime_error {
 };
 struct CudaError : std::runtime_error {
   using std::runtime_error::runtime_error;
+};
+struct MemoryError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+// Thrown where an allocation fails: the caller knows op and algorithm, and makes a MemoryError.
+struct NoMemory : std::bad_alloc {
+  NoMemory(const char* what_for, int64_t size) : purpose(what_for), bytes(size) {}
+  const char* purpose;  // "the workspace"
+  int64_t bytes;
 };
 
 // printf-style, so that per-instruction-set files need no std::string.

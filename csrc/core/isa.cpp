@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 #include "core/error.h"
 
@@ -31,14 +32,14 @@ namespace {
 Isa choose() {
   const char* wanted = std::getenv("CONVKIT_ISA");
   if (wanted != nullptr && *wanted != '\0') {
+    std::string known;
     for (int i = 0; i < kIsaCount; ++i) {
-      if (std::strcmp(wanted, isa_name(Isa(i))) != 0) continue;
-      if (processor_has(Isa(i))) return Isa(i);
-      throw_value_error(
-          "CONVKIT_ISA is '%s', which this processor does not have; its widest is '%s'", wanted,
-          isa_name(processor_has(Isa::kAvx2) ? Isa::kAvx2 : Isa::kBaseline));
+      if (!processor_has(Isa(i))) continue;
+      if (std::strcmp(wanted, isa_name(Isa(i))) == 0) return Isa(i);
+      known += (known.empty() ? "" : ", ") + std::string(isa_name(Isa(i)));
     }
-    throw_value_error("CONVKIT_ISA is '%s', must be one of baseline, avx2, avx512", wanted);
+    throw_value_error("CONVKIT_ISA is '%.80s', must be one that this processor has: %s", wanted,
+                      known.c_str());
   }
   if (processor_has(Isa::kAvx512)) return Isa::kAvx512;
   return processor_has(Isa::kAvx2) ? Isa::kAvx2 : Isa::kBaseline;

@@ -3,12 +3,18 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
+
+#include "core/error.h"
 
 namespace ck {
 namespace {
@@ -43,8 +49,12 @@ class Pool {
   }
 
  private:
+  // Fewer where the system has no room for more: the loop is then slower, not wrong.
   void start_workers(int wanted) {
-    for (; started_ < wanted; ++started_) std::thread([this] { worker(); }).detach();
+    try {
+      for (; started_ < wanted; ++started_) std::thread([this] { worker(); }).detach();
+    } catch (const std::system_error&) {
+    }
   }
 
   void worker() {
@@ -119,14 +129,20 @@ Pool& the_pool() {
 }
 
 int default_threads() {
-  if (const char* text = std::getenv("CONVKIT_NUM_THREADS")) {
-    const int threads = std::atoi(text);
-    if (threads >= 1) return threads < kMaxThreads ? threads : kMaxThreads;
+  const char* text = std::getenv("CONVKIT_NUM_THREADS");
+  if (text != nullptr && *text != '\0') {
+    int threads = 0;
+    const char* end = text + std::strlen(text);
+    const auto [stop, error] = std::from_chars(text, end, threads);
+    if (error == std::errc() && stop == end && threads >= 1 && threads <= kMaxThreads)
+      return threads;
+    throw_value_error("CONVKIT_NUM_THREADS is '%.80s', must be a whole number from 1 to %d", text,
+                      kMaxThreads);
   }
   cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-  const unsigned cores = std::thread::hardware_concurrency();
-  return cores > 0 ? int(cores) : 1;
+  int cores = int(std::thread::hardware_concurrency());
+  if (sched_getaffinity(0, sizeof set, &set) == 0) cores = CPU_COUNT(&set);
+  return std::clamp(cores, 1, kMaxThreads);
 }
 
 std::atomic<int>& thread_setting() {
@@ -138,9 +154,7 @@ std::atomic<int>& thread_setting() {
 
 int num_threads() { return thread_setting().load(std::memory_order_relaxed); }
 
-void set_num_threads(int threads) {
-  thread_setting().store(threads < kMaxThreads ? threads : kMaxThreads);
-}
+void set_num_threads(int threads) { thread_setting().store(std::clamp(threads, 1, kMaxThreads)); }
 
 void set_interrupt_hook(bool (*hook)()) { interrupt_hook.store(hook); }
 

@@ -10,8 +10,8 @@
 //
 // Summation tree, the same for every element wherever its tile lies: gemm_k is cut at multiples of
 // kDepthBlock and each block at multiples of kChain; a chain of multiply_add starts from zero,
-// chains are added in order to a block's sum, and the block sums in order. Threads share out tiles
-// of C, never a sum.
+// chains are added in order to a block's sum, kSumGroup block sums in order to a group's, and those
+// in the levels of cpu/sums.h. Threads share out tiles of C, never a sum.
 //
 // Operands are functors, so that packing can be the implicit im2col of a convolution:
 //   A: RowTile<T> rows(i, count, k, depth, space)
@@ -24,12 +24,13 @@
 //      Takes finished sums, [rows][kTileCols].
 //
 // Loop order: block of gemm_k, row tile, panel. The row tile (15 KB) stays in L1, the panels of the
-// block in L2, and sums of unfinished blocks in a scratch array of whole tiles, so that C itself is
+// block in L2, and sums of unfinished groups in a scratch array of whole tiles, so that C itself is
 // touched once, by the epilogue.
 #pragma once
 
 #include <cstdint>
 
+#include "cpu/sums.h"
 #include "cpu/vec.h"
 
 namespace ck {
@@ -46,9 +47,7 @@ constexpr int kTileRows = 4;
 #endif
 constexpr int kTileVecs = 2;
 constexpr int kDepthBlock = 256;
-// Terms of one chain. Equal terms round the same way at every step, so that a chain of 256 of them
-// passes the error bound; chains of 64, four to a block, stay well below.
-constexpr int kChain = 64;
+constexpr int64_t kDepthGroup = int64_t(kSumGroup) * kDepthBlock;
 
 template <class T>
 constexpr int kTileCols = kTileVecs * kLanes<T>;
@@ -149,26 +148,66 @@ static TileFunction<T> tile_function(int rows, int64_t cols) {
   return cols <= kLanes<T> ? tile_function_of_rows<T, 1>(rows) : tile_function_of_rows<T, 2>(rows);
 }
 
-// Memory of one worker for block tiles of at most `rows` x `cols`; every part is a multiple of 64
-// bytes.
+// Memory of one worker for block tiles of at most `rows` x `cols` and sums of at most `depth`;
+// every part is a multiple of 64 bytes.
 template <class T>
 struct GemmScratch {
-  T* row_tile;  // kTileRows x kPackedRow
-  T* tile;      // kTileRows x kTileCols
-  T* panels;    // kDepthBlock x cols, rounded up to whole panels
-  T* sums;      // rows x cols, likewise
+  T* row_tile;    // kTileRows x kPackedRow
+  T* tile;        // kTileRows x kTileCols
+  T* panels;      // kDepthBlock x cols, rounded up to whole panels
+  T* sums;        // rows x cols, likewise: of the blocks of a group
+  T* levels;      // kSumLevels times as much: of groups; none if there is but one
+  int64_t level;  // elements of one
 
   template <class Arena>
-  static GemmScratch take(Arena& arena, int64_t rows, int64_t cols) {
+  static GemmScratch take(Arena& arena, int64_t rows, int64_t cols, int64_t depth) {
     const int64_t padded = round_up(cols, kTileCols<T>);
     GemmScratch s;
     s.row_tile = arena.template take<T>(kTileRows * kPackedRow<T>);
     s.tile = arena.template take<T>(kTileRows * kTileCols<T>);
     s.panels = arena.template take<T>(kDepthBlock * padded);
     s.sums = arena.template take<T>(rows * padded);
+    s.level = rows * padded;
+    s.levels = arena.template take<T>(depth > kDepthGroup ? kSumLevels * s.level : 0);
     return s;
   }
 };
+
+// A block of gemm_k, within the sum `depth`.
+struct DepthStep {
+  int64_t begin, end;
+  int64_t groups;      // that are complete before
+  bool opens, closes;  // a group
+  bool last;
+
+  DepthStep(Span depth, int64_t from) {
+    const int64_t first = depth.begin / kDepthBlock, block = from / kDepthBlock - first;
+    begin = from;
+    end = min_of(depth.end, (from / kDepthBlock + 1) * kDepthBlock);
+    groups = block / kSumGroup;
+    opens = block % kSumGroup == 0;
+    last = end == depth.end;
+    closes = last || (block + 1) % kSumGroup == 0;
+  }
+};
+
+// multiply_tile of a block for the tile whose sums lie at `at` in the scratch. Returns the finished
+// sums after the last block, else null.
+template <class T>
+static CK_INLINE const T* add_tile(const DepthStep& step, TileFunction<T> multiply, int64_t rows,
+                                   RowTile<T> a, const T* b, int64_t at,
+                                   const GemmScratch<T>& scratch) {
+  T* const sums = scratch.sums + at;
+  T* const out = step.closes ? scratch.tile : sums;
+  multiply(step.end - step.begin, a, b, step.opens ? nullptr : sums, out);
+  if (!step.closes) return nullptr;
+  if (step.groups > 0 || !step.last) {
+    const int64_t count = rows * kTileCols<T>;
+    add_to_levels(scratch.levels + at, scratch.level, count, step.groups, out);
+    if (step.last) add_levels(scratch.levels + at, scratch.level, count, step.groups + 1, out);
+  }
+  return step.last ? out : nullptr;
+}
 
 // One block tile of C: rows x cols over all of `depth`, handed to `store` tile by tile. An empty
 // depth stores zeros.
@@ -179,9 +218,8 @@ static void gemm_block(Span rows, Span cols, Span depth, const A& a, const B& b,
   const int64_t row_tiles = ceil_div(rows.size(), kTileRows);
   int64_t k = depth.begin;
   do {
-    const int64_t end = min_of(depth.end, (k / kDepthBlock + 1) * kDepthBlock);
-    const int64_t length = end - k;
-    const bool first = k == depth.begin, last = end == depth.end;
+    const DepthStep step(depth, k);
+    const int64_t length = step.end - k;
     const T* right = length > 0 ? b.panels(cols, k, length, scratch.panels) : scratch.panels;
     for (int64_t t = 0; t < row_tiles; ++t) {
       const Span span = share_of(rows, t, row_tiles);
@@ -189,17 +227,17 @@ static void gemm_block(Span rows, Span cols, Span depth, const A& a, const B& b,
       const RowTile<T> left = length > 0 ? a.rows(span.begin, count, k, length, scratch.row_tile)
                                          : RowTile<T>{scratch.row_tile, 0};
       const TileFunction<T> whole = tile_function<T>(count, kTileCols<T>);
-      T* sums = scratch.sums + (span.begin - rows.begin) * panels * kTileCols<T>;
-      for (int64_t p = 0; p < panels; ++p, sums += count * kTileCols<T>) {
+      int64_t at = (span.begin - rows.begin) * panels * kTileCols<T>;
+      for (int64_t p = 0; p < panels; ++p, at += count * kTileCols<T>) {
         const int64_t j = cols.begin + p * kTileCols<T>;
         const int64_t width = min_of(cols.end - j, kTileCols<T>);
         const TileFunction<T> multiply = width > kLanes<T> ? whole : tile_function<T>(count, width);
-        T* out = last ? scratch.tile : sums;
-        multiply(length, left, right + p * length * kTileCols<T>, first ? nullptr : sums, out);
-        if (last) store.tile(span.begin, count, j, int(width), out);
+        const T* const sums =
+            add_tile(step, multiply, count, left, right + p * length * kTileCols<T>, at, scratch);
+        if (sums != nullptr) store.tile(span.begin, count, j, int(width), sums);
       }
     }
-    k = end;
+    k = step.end;
   } while (k < depth.end);
 }
 

@@ -96,17 +96,26 @@ class TapTable {
   int64_t vectors() const { return vectors_; }
   Span pixels() const { return pixels_; }
 
-  void set_pixels(Span pixels) {
+  void forget_pixels() { pixels_ = {0, 0}; }
+  void set_pixels(Span pixels) { set_pixels(pixels, {0, taps()}); }
+  // For `some` of the taps alone, so that parts of a huge filter cost their share.
+  void set_pixels(Span pixels, Span some) {
     pixels_ = pixels;
     vectors_ = ceil_div(pixels.size(), kLanes<T>);
-    for (int64_t t = 0; t < h.taps; ++t) {
+    const Span rows = {some.begin / max_of(1, w.taps), ceil_div(some.end, max_of(1, w.taps))};
+    const bool one_row = rows.size() == 1;
+    const Span cols = {one_row ? some.begin - rows.begin * w.taps : 0,
+                       one_row ? some.end - rows.begin * w.taps : w.taps};
+    for (int64_t t = rows.begin; t < rows.end; ++t) {
       row_shift_[t] = (h.phase_slot(t) * w.phases() * planes.height + h.shift(t)) * planes.width;
     }
-    for (int64_t t = 0; t < w.taps; ++t) {
+    for (int64_t t = cols.begin; t < cols.end; ++t) {
       col_shift_[t] = w.phase_slot(t) * planes.height * planes.width + w.shift(t);
     }
-    for (int64_t n = 0; n < vectors_ * h.taps; ++n) row_lanes_[n] = 0;
-    for (int64_t n = 0; n < vectors_ * w.taps; ++n) col_lanes_[n] = 0;
+    for (int64_t v = 0; v < vectors_; ++v) {
+      for (int64_t t = rows.begin; t < rows.end; ++t) row_lanes_[v * h.taps + t] = 0;
+      for (int64_t t = cols.begin; t < cols.end; ++t) col_lanes_[v * w.taps + t] = 0;
+    }
     int32_t runs = 0;
     for_each_stretch<T>(
         pixels, h.count, w.count,
@@ -119,11 +128,11 @@ class TapTable {
           } else {
             runs_[runs++] = {offset, lanes};
           }
-          for (int64_t t = 0; t < h.taps; ++t) {
+          for (int64_t t = rows.begin; t < rows.end; ++t) {
             const int64_t row = i + h.shift(t);
             if (row >= 0 && row < planes.height) row_lanes_[v * h.taps + t] |= lanes;
           }
-          for (int64_t t = 0; t < w.taps; ++t) {
+          for (int64_t t = cols.begin; t < cols.end; ++t) {
             const int64_t low = max_of(j, -w.shift(t));
             const int64_t high = min_of(j + count, planes.width - w.shift(t));
             if (low < high) {
@@ -230,10 +239,11 @@ struct PlaneRows {
   TapTable<T>* table;
   const T* channels;
   int64_t count_of_channels;
+  Span taps;  // of the rows that are asked for
 
   RowTile<T> rows(int64_t i, int count, int64_t k, int64_t depth, T* space) const {
     if (table->pixels().begin != k || table->pixels().end != k + depth) {
-      table->set_pixels({k, k + depth});
+      table->set_pixels({k, k + depth}, taps);
     }
     int64_t tap = i / count_of_channels, channel = i % count_of_channels;
     for (int64_t r = 0; r < count; ++tap, channel = 0) {

@@ -5,11 +5,10 @@
 #include <cstdint>
 
 #include "cpu/operands.h"
+#include "cpu/sums.h"
 
 namespace ck {
 namespace CK_ISA {
-
-constexpr int64_t kRowSumBlock = 256;  // sums longer than this are sums of block sums
 
 // The taps of one axis that stay inside the image, [lo, hi), for the window that starts at `start`
 // (negative in the padding). Also the windows of one axis that a tap keeps inside the image, with
@@ -66,6 +65,18 @@ static void interleave_two(T* __restrict__ to, const T* __restrict__ even,
   }
 }
 
+// The sum of `count` vectors; chain_of(first, end) adds up some of them, at least one.
+template <class T, class ChainOf>
+static CK_INLINE Vec<T> sum_of_chains(int64_t count, const ChainOf& chain_of) {
+  if (count <= 0) return Vec<T>::zero();
+  if (count <= kChain) return chain_of(0, count);
+  LongSum<Vec<T>> sum;
+  for (int64_t first = 0; first < count; first += kChain) {
+    sum.add_chain(chain_of(first, min_of(count, first + kChain)));
+  }
+  return sum.total();
+}
+
 template <class T, int kTaps>
 static void sum_of_rows(int64_t taps, const T* const* values, int64_t elems, T* sum_out) {
   const int64_t count = kTaps > 0 ? kTaps : taps;
@@ -73,20 +84,18 @@ static void sum_of_rows(int64_t taps, const T* const* values, int64_t elems, T* 
   for (int t = 0; t < kTaps; ++t) value_of[t] = values[t];
   for (int64_t i = 0; i < elems; i += kLanes<T>) {
     const int64_t left = elems - i;
-    Vec<T> total = Vec<T>::zero();
-    for (int64_t first = 0; first < count; first += kRowSumBlock) {
-      const int64_t end = min_of(count, first + kRowSumBlock);
+    const auto chain_of = [&](int64_t first, int64_t end) {
       Vec<T> sum = Vec<T>::load_first((kTaps > 0 ? value_of[first] : values[first]) + i, left);
       for (int64_t t = first + 1; t < end; ++t) {
         sum = sum + Vec<T>::load_first((kTaps > 0 ? value_of[t] : values[t]) + i, left);
       }
-      total = first == 0 ? sum : total + sum;
-    }
-    total.store_first(sum_out + i, left);
+      return sum;
+    };
+    sum_of_chains<T>(count, chain_of).store_first(sum_out + i, left);
   }
 }
 
-// Elementwise sum over rows, in order, in blocks; of no rows it is zero.
+// Elementwise sum over rows; of no rows it is zero.
 template <class T>
 static void sum_of_rows(int64_t taps, const T* const* values, int64_t elems, T* sum_out) {
   switch (taps) {

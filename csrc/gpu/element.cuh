@@ -85,5 +85,43 @@ static __host__ __device__ __forceinline__ FastDivide fast_divide(int64_t diviso
   return result;
 }
 
+// The same for numbers of 64 bits, by plain division.
+struct WideDivide {
+  uint64_t divisor;
+
+  __device__ __forceinline__ uint64_t quotient(uint64_t n) const { return n / divisor; }
+  __device__ __forceinline__ uint64_t remainder(uint64_t n, uint64_t quotient) const {
+    return n - quotient * divisor;
+  }
+};
+
+// How a kernel counts, by the type of its coordinates: int32_t where the geometry allows it,
+// int64_t for any other.
+template <class Index>
+struct Counting;
+template <>
+struct Counting<int32_t> {
+  using Number = uint32_t;
+  using Divide = FastDivide;
+  static Divide divide(int64_t divisor) { return fast_divide(divisor); }
+};
+template <>
+struct Counting<int64_t> {
+  using Number = uint64_t;
+  using Divide = WideDivide;
+  static Divide divide(int64_t divisor) { return {uint64_t(divisor)}; }
+};
+
+// The number of this thread's item. Launches of 32 bits count from 0, those of 64 bits go on where
+// the one before ended.
+template <class Geometry>
+static __device__ __forceinline__ auto item_number(const Geometry& g, uint32_t per_block) {
+  if constexpr (sizeof(g.items) == 8) {
+    return g.first_item + uint64_t(blockIdx.x) * per_block + threadIdx.x;
+  } else {
+    return blockIdx.x * per_block + threadIdx.x;
+  }
+}
+
 }  // namespace CK_GPU
 }  // namespace ck

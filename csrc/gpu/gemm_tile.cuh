@@ -27,19 +27,15 @@
 // One barrier a step: it publishes the next stage and the columns of the step after, and ends the
 // reads of this one.
 //
-// Order of each sum: k ascending in blocks of 64, FMA from zero in each, block sums added in order
-// to a second register set. It depends on gemm_k alone, so tile choice and neighbours never change
-// the bits of an output.
+// Order of each sum: k ascending in chains of 64, FMA from zero in each, chain sums added in order
+// to a second register set, and that one to the levels of gpu/sums.cuh. It depends on gemm_k alone,
+// so tile choice and neighbours never change the bits of an output.
 #pragma once
 
-#include "gpu/element.cuh"
+#include "gpu/sums.cuh"
 
 namespace ck {
 namespace CK_GPU {
-
-// gemm_k values in one running sum. Equal terms round the same way at every step: 256 of them pass
-// the error bound, 64 stay below.
-constexpr int kSumBlock = 64;
 
 // Coordinates stay within +-2^29 (in_coordinate_range), so that one outside Place outweighs any
 // inside one.
@@ -223,6 +219,7 @@ static __device__ __forceinline__ void gemm_main_loop(
     for (int n = 0; n < Tile::kThreadN; ++n) total[m][n] = T(0);
   }
 
+  CarriedSums<T, Tile::kThreadM, Tile::kThreadN> carried;
   const int steps = (gemm_k + Tile::kStep - 1) / Tile::kStep;
   for (int block = 0; block < steps; block += Tile::kBlockSteps) {
     const int block_end = smaller(block + Tile::kBlockSteps, steps);
@@ -262,7 +259,9 @@ static __device__ __forceinline__ void gemm_main_loop(
 #pragma unroll
       for (int n = 0; n < Tile::kThreadN; ++n) total[m][n] += sum[m][n];
     }
+    carried.carry(total, block / Tile::kBlockSteps + 1);
   }
+  carried.finish(total, (steps + Tile::kBlockSteps - 1) / Tile::kBlockSteps);
 }
 
 // Calls store(m, n, pack) for each group of kVector columns of the thread: m and n count within the

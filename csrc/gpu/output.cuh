@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gpu/activation.cuh"
+#include "gpu/sums.cuh"
 
 namespace ck {
 namespace CK_GPU {
@@ -54,39 +55,75 @@ static __device__ __forceinline__ void finish_pack(const Output<T>& output, Pack
     if (inside[i]) output.data[offset[i]] = total.value[i];
 }
 
+// Partials ----------------------------------------------------
+// A sum over pixels is cut into chunks, each a block's work. However many of their partials fit the
+// workspace at a time, they are added in the same order: kSumGroup of one level make one of the
+// next. Between passes the lower levels wait in the workspace and the highest in the result itself.
+
+constexpr int kPartialLevels = 3;
 constexpr int kAddThreads = 256;
 
-constexpr int kPartialGroup = 64;  // partials in one running sum, as kSumBlock for terms
+// Which partials of a sum a pass adds.
+struct PartialPass {
+  int64_t first;  // its number in the sum
+  int count;
+  bool last;
+};
 
-// out = sum of the partials, each `size` long, in order and in groups of kPartialGroup; with
-// `resume` the groups are added to what out holds, so a reduction cut at whole groups adds in the
-// same order as an uncut one.
+// Partials that are `step` elements apart, added to what the passes before left in `waiting`
+// (kPartialLevels - 1 values, likewise apart) and `top`. Returns the sum, or what waits in top.
+template <class T>
+static __device__ __forceinline__ T add_pass(const PartialPass& pass, const T* partials,
+                                             int64_t step, T* waiting, const T* top) {
+  T level[kPartialLevels] = {};
+  if (pass.first > 0) {
+#pragma unroll
+    for (int i = 0; i + 1 < kPartialLevels; ++i) level[i] = waiting[i * step];
+    level[kPartialLevels - 1] = *top;
+  }
+  for (int j = 0; j < pass.count; ++j) {
+    level[0] += partials[j * step];
+    int64_t sums = pass.first + j + 1;
+#pragma unroll
+    for (int i = 0; i + 1 < kPartialLevels; ++i) {
+      if (sums % kSumGroup != 0) break;
+      level[i + 1] += level[i];
+      level[i] = T(0);
+      sums /= kSumGroup;
+    }
+  }
+  if (!pass.last) {
+#pragma unroll
+    for (int i = 0; i + 1 < kPartialLevels; ++i) waiting[i * step] = level[i];
+    return level[kPartialLevels - 1];
+  }
+  T total = level[0];
+#pragma unroll
+  for (int i = 1; i < kPartialLevels; ++i) total = level[i] + total;
+  return total;
+}
+
+// How many partials a workspace for `at_once` of `chunks` has room for: those, and where they come
+// in passes the levels that wait.
+static inline int64_t partial_places(int64_t chunks, int64_t at_once) {
+  if (chunks <= 1) return 0;
+  return at_once + (at_once < chunks ? kPartialLevels - 1 : 0);
+}
+
+// The partials are `size` long each, `at_once` of them at most; behind them the levels wait.
 template <class T>
 __global__ void __launch_bounds__(kAddThreads)
-    add_partials(T* out, const T* partials, int64_t size, int count, bool resume) {
+    add_partials(T* out, T* partials, int64_t size, int64_t at_once, PartialPass pass) {
   const int64_t i = int64_t(blockIdx.x) * kAddThreads + threadIdx.x;
   if (i >= size) return;
-  T total = resume ? out[i] : T(0);
-  for (int group = 0; group < count; group += kPartialGroup) {
-    const int end = smaller(group + kPartialGroup, count);
-    T sum = partials[group * size + i];
-    for (int j = group + 1; j < end; ++j) sum += partials[j * size + i];
-    total += sum;
-  }
-  out[i] = total;
-}
-
-// As many of `chunks` partials as fit at a time, in whole groups where one fits.
-static inline int64_t partials_at_once(int64_t chunks, int64_t fit) {
-  if (fit >= chunks) return chunks;
-  return fit > kPartialGroup ? fit - fit % kPartialGroup : larger(fit, int64_t(1));
+  out[i] = add_pass(pass, partials + i, size, partials + at_once * size + i, out + i);
 }
 
 template <class T>
-static void launch_add_partials(const char* name, void* stream, T* out, const T* partials,
-                                int64_t size, int count, bool resume) {
+static void launch_add_partials(const char* name, void* stream, T* out, T* partials, int64_t size,
+                                int64_t at_once, const PartialPass& pass) {
   launch<add_partials<T>>(name, dim3(unsigned(ceil_div(size, kAddThreads))), dim3(kAddThreads), 0,
-                          stream, out, partials, size, count, resume);
+                          stream, out, partials, size, at_once, pass);
 }
 
 }  // namespace CK_GPU

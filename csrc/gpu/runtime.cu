@@ -4,8 +4,6 @@
 
 #include <cuda_runtime.h>
 
-#include <new>
-
 #include "core/error.h"
 
 namespace ck {
@@ -42,7 +40,7 @@ DeviceWorkspace::DeviceWorkspace(int64_t bytes, void* stream) : stream_(stream) 
       cudaMallocAsync(&memory_, size_t(bytes), static_cast<cudaStream_t>(stream));
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();  // clears the error, so that the next call works
-    throw std::bad_alloc();
+    throw NoMemory("the workspace", bytes);
   }
   if (error != cudaSuccess) {
     throw CudaError(format_text("workspace of %lld bytes: %s (%d)", (long long)bytes,

@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <new>
 #include <string_view>
 
+#include "core/error.h"
 #include "gpu/launch_error.h"
 #include "simt/worker.h"
 
@@ -32,7 +32,7 @@ void note_name(const char* name) {
     const char* seen = slot.load(std::memory_order_acquire);
     if (seen == nullptr) {
       if (copy == nullptr) copy = strdup(name);
-      if (copy == nullptr) throw std::bad_alloc();
+      if (copy == nullptr) throw NoMemory("the name of a kernel", int64_t(std::strlen(name)) + 1);
       if (slot.compare_exchange_strong(seen, copy, std::memory_order_acq_rel)) return;
     }
     if (std::strcmp(seen, name) == 0) {

@@ -7,7 +7,8 @@
 
 #include <cstdint>
 #include <memory>
-#include <new>
+
+#include "core/error.h"
 
 // ck_simt_start is where a fresh fiber begins: entry is in a register that the switch restored, and
 // the unwinder is told that there is no caller.
@@ -124,10 +125,10 @@ Fiber* make_fiber(int number) {
   const size_t guard = page_bytes();
   void* low = mmap(nullptr, guard + kStackBytes, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (low == MAP_FAILED) throw std::bad_alloc();
+  if (low == MAP_FAILED) throw NoMemory("the stack of a GPU thread", int64_t(guard + kStackBytes));
   if (mprotect(low, guard, PROT_NONE) != 0) {
     munmap(low, guard + kStackBytes);
-    throw std::bad_alloc();
+    throw NoMemory("the stack of a GPU thread", int64_t(guard + kStackBytes));
   }
   Fiber* fiber = new Fiber;
   fiber->stack_low = low;

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 #include <cstring>
-#include <new>
 
+#include "core/error.h"
 #include "simt/calls.h"
 #include "simt/fiber.h"
 
@@ -58,7 +58,7 @@ void SharedArena::start_launch(size_t dynamic_bytes) {
   if (memory_ == nullptr) {
     void* memory =
         mmap(nullptr, kArenaBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
+    if (memory == MAP_FAILED) throw NoMemory("the shared memory of a block", int64_t(kArenaBytes));
     memory_ = static_cast<unsigned char*>(memory);
   }
 #if defined(CK_SIMT_ASAN)

@@ -4,8 +4,14 @@ from convkit._native import CudaError, num_threads
 from convkit.dispatch import backend, set_backend
 from convkit.explanation import explain
 from convkit.ops.conv2d import conv2d, conv2d_input_grad, conv2d_weight_grad
+from convkit.ops.conv_transpose2d import (
+    conv_transpose2d,
+    conv_transpose2d_input_grad,
+    conv_transpose2d_weight_grad,
+)
 from convkit.ops.gram import gram_matrix, gram_matrix_grad
 from convkit.ops.im2col import col2im, im2col
+from convkit.ops.linear import linear, linear_input_grad, linear_weight_grad
 from convkit.ops.pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 from convkit.queries import conv2d_algorithms, output_shape
 from convkit.threads import set_num_threads
@@ -22,10 +28,16 @@ __all__ = [
     "conv2d_algorithms",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "conv_transpose2d",
+    "conv_transpose2d_input_grad",
+    "conv_transpose2d_weight_grad",
     "explain",
     "gram_matrix",
     "gram_matrix_grad",
     "im2col",
+    "linear",
+    "linear_input_grad",
+    "linear_weight_grad",
     "max_pool2d",
     "max_pool2d_grad",
     "num_threads",

@@ -10,7 +10,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convkit import _native
-from convkit.arrays import DLPACK, HOST, NUMPY, Buffer, Spec, finish, wrap
+from convkit._native import shown
+from convkit.arrays import (
+    DLPACK,
+    HOST,
+    NUMPY,
+    Buffer,
+    Spec,
+    brief,
+    finish,
+    itemsize,
+    type_name,
+    wrap,
+)
 
 BACKENDS = ("auto", "cpu", "cuda", "simt", "reference")
 PLAN_LIMIT = 4096
@@ -18,11 +30,14 @@ _LARGEST_LIMIT = 2**63 - 1
 
 _backend = "auto"
 Specs = tuple[tuple[tuple[int, ...], str], ...]
+Described = dict[str, tuple[tuple[int, ...], str] | None]
 _plans: dict[tuple[Any, ...], tuple[_native.Plan, Specs]] = {}
 
-# 1, 1.0 and True are equal as dictionary keys, so parameters are checked for their type before the
-# look-up.
+# Parameters that are their own key. 1 and True are equal as dictionary keys, so a flag has a key of
+# its own.
 _PLAIN = (int, str, type(None))
+_FLAGS = {value: (bool, value) for value in (False, True)}
+_DEEPEST = 2  # ((top, bottom), (left, right))
 
 
 def set_backend(name: str) -> None:
@@ -40,8 +55,10 @@ def set_backend(name: str) -> None:
     >>> set_backend("auto")
     """
     global _backend
-    if name not in BACKENDS:
-        raise ValueError(f"set_backend: name is {name!r}, must be one of {', '.join(BACKENDS)}")
+    is_text = issubclass(type(name), str)
+    if not is_text or name not in BACKENDS:
+        error = ValueError if is_text else TypeError
+        raise error(f"set_backend: name is {shown(name)}, must be one of {', '.join(BACKENDS)}")
     if name == "cuda":
         require_cuda("set_backend")
     _backend = name
@@ -70,17 +87,41 @@ def require_cuda(op: str) -> None:
         raise ValueError(f"{op}: no CUDA device (no device or no driver found)")
 
 
-def _canonical(value: Any) -> Any:
-    """The value as a key that only equal values of its kind share; C++ checks the rules."""
-    if isinstance(value, (list, tuple)):
-        return tuple(_canonical(item) for item in value)
-    if isinstance(value, (bool, np.bool_)):
-        return ("flag", bool(value))
-    if isinstance(value, (int, np.integer)):
-        return int(value)
-    if isinstance(value, (str, type(None))):
+class _Refused:
+    """In a key, a value that no parameter may have; equal to itself alone, so it is never found."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _key(value: Any, depth: int = _DEEPEST) -> Any:
+    """The value as a key that only equal values of its kind share.
+
+    Only built-in types are in it, whatever the caller's class overrides.
+    """
+    kind = type(value)
+    if kind is bool or kind is np.bool_:
+        return _FLAGS[bool(value)]
+    if value is None:
         return value
-    return (type(value), repr(value))  # refused there, with the parameter's own rule
+    if issubclass(kind, str):
+        return str.__str__(value)
+    if issubclass(kind, (list, tuple)) and depth > 0:
+        items = list.__iter__(value) if issubclass(kind, list) else tuple.__iter__(value)
+        return tuple(_key(item, depth - 1) for item in items)
+    try:
+        return operator.index(value)
+    except Exception:  # whatever __index__ raises, the parameter's own rule is what helps
+        return _Refused(value)
+
+
+def _value(key: Any) -> Any:
+    """What the native side and the references read: the value of a key."""
+    if type(key) is _Refused:
+        return key.value
+    if type(key) is not tuple:
+        return key
+    return key[1] if key[:1] == (bool,) else tuple(_value(item) for item in key)
 
 
 def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
@@ -109,27 +150,32 @@ def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
     return _backend
 
 
-def _dense(backend_name: str, buffer: Buffer) -> Buffer:
+def _empty(op: str, what: str, shape: tuple[int, ...], dtype: str, like: Buffer) -> Any:
+    """New memory of the library of `like`; the error says for what there is none."""
+    try:
+        return like.family.empty(shape, dtype, like.source)
+    except MemoryError as error:
+        raise MemoryError(f"{op}: no memory for {what}: {brief(error)}") from None
+    except TypeError as error:
+        raise TypeError(f"{op}: {brief(error)}") from None
+
+
+def _dense(op: str, name: str, backend_name: str, buffer: Buffer) -> Buffer:
     """The same values in dense, aligned memory, which lives as long as the Buffer."""
     array = buffer.handle
     on_host = buffer.device == HOST
-    if on_host and not (array.flags.aligned and array.dtype.isnative):
-        return _numpy_copy(buffer)
-    described = {"x": (buffer.shape, buffer.dtype)}
-    call = Call("copy", "auto", backend_name, described, {"strides": buffer.strides})
+    what = f"a dense copy of {name}"
     like = buffer if buffer.family is not DLPACK else buffer._replace(family=NUMPY)
-    dense = wrap("copy", "x", like.family.empty(like.shape, like.dtype, like.source))
+    dense = wrap("copy", "x", _empty(op, what, like.shape, like.dtype, like))
+    if on_host and not (array.flags.aligned and array.dtype.isnative):
+        dense.handle[...] = array
+        return dense
+    described: Described = {"x": (buffer.shape, buffer.dtype)}
+    call = Call("copy", "auto", backend_name, described, {"strides": buffer.strides})
     source = array.ctypes.data if on_host else array
     stream = buffer.family.stream(buffer.source)
     call.plan().run((dense.handle,), (source,), stream, max(buffer.device, 0))
     return dense
-
-
-def _numpy_copy(buffer: Buffer) -> Buffer:
-    array = buffer.handle
-    return buffer._replace(
-        handle=np.require(array, array.dtype.newbyteorder("="), ["C", "A"]), dense=True
-    )
 
 
 def _check_out(
@@ -148,9 +194,9 @@ def _check_out(
             f"{op}: {name} must be C-contiguous, aligned and of native byte order; "
             f"its strides are {buffer.strides} bytes"
         )
+    if not (buffer.handle.flags.writeable if buffer.device == HOST else buffer.writeable):
+        raise ValueError(f"{op}: {name} is read-only, must be writeable")
     if buffer.device == HOST:
-        if not buffer.handle.flags.writeable:
-            raise ValueError(f"{op}: {name} is read-only, must be writeable")
         for other, array in inputs.items():
             if array is not None and np.may_share_memory(buffer.handle, array.handle):
                 raise ValueError(f"{op}: {name} shares memory with {other}, must not")
@@ -167,7 +213,7 @@ def _extent(buffer: Buffer) -> tuple[int, int]:
             return low, low
         low += min(0, (side - 1) * stride)
         high += max(0, (side - 1) * stride)
-    return low, high + np.dtype(buffer.dtype).itemsize
+    return low, high + itemsize(buffer.dtype)
 
 
 def _check_device_overlap(op: str, name: str, buffer: Buffer, inputs: dict[str, Any]) -> None:
@@ -182,18 +228,13 @@ def _check_device_overlap(op: str, name: str, buffer: Buffer, inputs: dict[str, 
 
 def check_limit(op: str, value: Any) -> int | None:
     """max_workspace as the native side takes it."""
-    if value is None:
+    limit = value if type(value) in _PLAIN else _key(value)
+    if limit is None:
         return None
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        limit = operator.index(value)
-    except TypeError:
-        raise TypeError(
-            f"{op}: max_workspace is {value!r}, must be None or an int (bytes)"
-        ) from None
+    if type(limit) is not int:
+        raise TypeError(f"{op}: max_workspace is {shown(value)}, must be None or an int (bytes)")
     if limit < 0:
-        raise ValueError(f"{op}: max_workspace is {limit}, must be at least 0")
+        raise ValueError(f"{op}: max_workspace is {shown(value)}, must be at least 0")
     return min(limit, _LARGEST_LIMIT)
 
 
@@ -203,45 +244,49 @@ class Call(NamedTuple):
     op: str
     algo: str
     backend: str
-    arrays: dict[str, tuple[tuple[int, ...], str] | None]
+    arrays: Described
     parameters: dict[str, Any]
     max_workspace: int | None = None
 
     def planned(self) -> tuple[_native.Plan, Specs]:
         """The cached plan of this call, or a new one; what the rules refuse raises here."""
-        if type(self.algo) is not str:
-            raise TypeError(f"{self.op}: algo is {self.algo!r}, must be a string")
+        algo = self.algo
+        if type(algo) is not str:
+            if not issubclass(type(algo), str):
+                raise TypeError(f"{self.op}: algo is {shown(algo)}, must be a string")
+            algo = str.__str__(algo)
         values = tuple(
-            value if type(value) in _PLAIN else _canonical(value)
-            for value in self.parameters.values()
+            value if type(value) in _PLAIN else _key(value) for value in self.parameters.values()
         )
-        key: tuple[Any, ...]
-        key = (self.op, self.backend, self.algo, values, tuple(self.arrays.values()))
-        if self.max_workspace is not None:
-            key += (self.max_workspace,)
+        limit = self.max_workspace
+        key = (self.op, self.backend, algo, values, tuple(self.arrays.values()), limit)
         known = _plans.get(key)
         if known is None:
-            plan = _native.plan(
-                self.op,
-                self.backend,
-                self.algo,
-                self.arrays,
-                self.parameters,
-                self.max_workspace,
-            )
+            algo = algo.encode(errors="backslashreplace").decode()
+            parameters = dict(zip(self.parameters, map(_value, values), strict=True))
+            plan = _native.plan(self.op, self.backend, algo, self.arrays, parameters, limit)
             known = (plan, plan.outputs)
             if len(_plans) >= PLAN_LIMIT:
                 _plans.clear()
             _plans[key] = known
         return known
 
+    def plain_parameters(self) -> dict[str, Any]:
+        """The parameters as built-in types, where they are what they may be."""
+        return {name: _value(_key(value)) for name, value in self.parameters.items()}
+
     def plan(self) -> _native.Plan:
         return self.planned()[0]
 
+    def outputs(self) -> Specs:
+        """(shape, dtype) of each result."""
+        return self.planned()[1]
+
     def candidates(self) -> list[tuple[str, str]]:
         """The backend's algorithms for this call, each with its refusal or ""."""
+        parameters = self.plain_parameters()
         return _native.candidates(
-            self.op, self.backend, self.arrays, self.parameters, self.max_workspace
+            self.op, self.backend, self.arrays, parameters, self.max_workspace
         )
 
 
@@ -253,7 +298,6 @@ def run(
     algo: str = "auto",
     max_workspace: Any = None,
     out: Any = None,
-    outputs: int = 1,
 ) -> Any:
     """Run the public function `op` on `arrays` (None where optional) and return its result.
 
@@ -262,7 +306,8 @@ def run(
         arrays: by parameter name, in the order of the native call. The first is what the result is
             like.
         parameters: the rest of the call, by name.
-        outputs: how many of the op's results are wanted (max_pool2d without indices wants one).
+
+    Returns: an array, or a tuple of them where the plan has several outputs.
     """
     buffers = {
         name: None if array is None else wrap(op, name, array) for name, array in arrays.items()
@@ -286,17 +331,20 @@ def run(
     if type(first.source) is Spec:
         return call
     plan, specs = call.planned()
-    results, handles = _results(op, specs[:outputs], out, first, buffers)
+    results, handles = _results(op, specs, out, first, buffers)
     if is_reference:
-        _run_reference(op, buffers, parameters, handles)
+        _run_reference(op, buffers, call.plain_parameters(), handles)
     else:
-        ready = [b if b is None or b.dense else _dense(backend_name, b) for b in buffers.values()]
+        ready = [
+            b if b is None or b.dense else _dense(op, name, backend_name, b)
+            for name, b in buffers.items()
+        ]
         inputs = tuple(None if b is None else b.handle for b in ready)
         device = first.device if first.device > HOST else 0
         plan.run(tuple(handles), inputs, first.family.stream(first.source), device)
     if out is None:
         results = [finish(result, first) for result in results]
-    return results[0] if outputs == 1 else tuple(results)
+    return results[0] if len(results) == 1 else tuple(results)
 
 
 def _results(
@@ -304,17 +352,21 @@ def _results(
 ) -> tuple[list[Any], list[Any]]:
     """The arrays for the results, new or the caller's, and what the native side takes of each."""
     if out is None:
-        results = [first.family.empty(shape, dtype, first.source) for shape, dtype in specs]
-        handles = [r if type(r) is np.ndarray else wrap(op, "out", r).handle for r in results]
+        results = [_empty(op, "the result", shape, dtype, first) for shape, dtype in specs]
+        known = [type(r) is np.ndarray and r.dtype.kind != "V" for r in results]
+        handles = [
+            r if plain else wrap(op, "out", r).handle
+            for r, plain in zip(results, known, strict=True)
+        ]
         return results, handles
     if len(specs) == 1:
         results = [out]
-    elif isinstance(out, tuple) and len(out) == len(specs):
-        results = list(out)
     else:
-        raise TypeError(
-            f"{op}: out is {type(out).__name__}, must be a tuple of {len(specs)} arrays"
-        )
+        is_tuple = issubclass(type(out), tuple)
+        results = list(out) if is_tuple else []
+        if len(results) != len(specs):
+            given = f"a tuple of {len(results)}" if is_tuple else type_name(out)
+            raise TypeError(f"{op}: out is {given}, must be a tuple of {len(specs)} arrays")
     checked: list[Buffer] = []
     for result, spec in zip(results, specs, strict=True):
         others = {**inputs, **{f"out[{i}]": buffer for i, buffer in enumerate(checked)}}
@@ -328,9 +380,19 @@ def _run_reference(
 ) -> None:
     from convkit import reference
 
-    named = {name: None if b is None else b.handle for name, b in buffers.items()}
+    named = {
+        name: None if b is None else _numbers(b.handle, b.dtype) for name, b in buffers.items()
+    }
     value = getattr(reference, op)(**named, **parameters)
-    for handle, result in zip(
-        handles, value if isinstance(value, tuple) else (value,), strict=False
-    ):
-        handle[...] = result
+    values = value if isinstance(value, tuple) else (value,)
+    for handle, result in zip(handles, values, strict=True):
+        _numbers(handle, result.dtype.name)[...] = result
+
+
+def _numbers(handle: np.ndarray, dtype: str) -> np.ndarray:
+    """A host array whose bfloat16 stood as bits, as numbers again."""
+    if dtype != "bfloat16":
+        return handle
+    import ml_dtypes
+
+    return handle.view(ml_dtypes.bfloat16)

@@ -9,12 +9,11 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from convkit import _native, ops
-from convkit.arrays import Buffer, Spec, wrap
+from convkit._native import shown
+from convkit.arrays import Buffer, Spec, itemsize, wrap
 from convkit.dispatch import Call, check_limit, choose_backend
-from convkit.queries import describe_call
+from convkit.queries import describe_call, dtype_name, shape_of
 
 if TYPE_CHECKING:
     from convkit.testing import Peaks, Problem
@@ -117,7 +116,8 @@ def explain(
     """
     from convkit import testing
 
-    name = op if isinstance(op, str) else getattr(op, "__name__", repr(op))
+    name = _name_of(op)
+    dtype = dtype_name("explain", dtype)
     buffers: dict[str, Buffer | None] = {}
     if len(args) == 1 and isinstance(args[0], str):
         problem, direction = _of_line(name, args[0], direction)
@@ -139,6 +139,17 @@ def explain(
     return _explanation(call, problem, direction, buffers, peaks, why_no_floor)
 
 
+def _name_of(op: Any) -> str:
+    """The name of a function, or the name itself, which the rules may refuse."""
+    if issubclass(type(op), str):
+        return str.__str__(op)
+    for name, function in ops.FUNCTIONS.items():
+        if function is op:
+            return name
+    known = ", ".join(ops.FUNCTIONS)
+    raise TypeError(f"explain: op is {shown(op)}, must be one of {known}, or its name")
+
+
 def _of_line(name: str, line: str, direction: str | None) -> tuple[Problem, str]:
     from convkit import testing
 
@@ -153,16 +164,19 @@ def _of_line(name: str, line: str, direction: str | None) -> tuple[Problem, str]
 def _check_direction(name: str, problem: Problem, own: str, direction: Any) -> None:
     known = ", ".join(problem.directions)
     if direction not in problem.directions:
-        raise ValueError(f"explain: direction is {direction!r}, {name} has {known}")
+        error = ValueError if issubclass(type(direction), str) else TypeError
+        raise error(f"explain: direction is {shown(direction)}, {name} has {known}")
     if own != "fprop":
         raise ValueError(f"explain: direction is {direction!r}, but {name} is {own} itself")
 
 
 def _check_backend(backend: str) -> str:
-    if backend not in BACKENDS:
-        raise ValueError(
-            f"explain: backend is {backend!r}, must be one of {', '.join(BACKENDS)}: only these "
-            "have algorithms"
+    is_text = issubclass(type(backend), str)
+    if not is_text or backend not in BACKENDS:
+        error = ValueError if is_text else TypeError
+        raise error(
+            f"explain: backend is {shown(backend)}, must be one of {', '.join(BACKENDS)}: only "
+            "these have algorithms"
         )
     return backend
 
@@ -181,8 +195,11 @@ def _described(
 ) -> tuple[Call, dict[str, Buffer | None]]:
     """The call with shapes for arrays, and the arrays that were arrays."""
     if name not in ops.FUNCTIONS:
-        raise ValueError(f"explain: op is {name!r}, must be one of {', '.join(ops.FUNCTIONS)}")
-    bound = inspect.signature(ops.FUNCTIONS[name]).bind(*args, **parameters)
+        raise ValueError(f"explain: op is {shown(name)}, must be one of {', '.join(ops.FUNCTIONS)}")
+    try:
+        bound = inspect.signature(ops.FUNCTIONS[name]).bind(*args, **parameters)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
     buffers: dict[str, Buffer | None] = {}
     for key, value in bound.arguments.items():
         if key not in ops.ARRAY_PARAMETERS or value is None or _is_shape(value):
@@ -193,7 +210,8 @@ def _described(
         if key in ops.ARRAY_PARAMETERS and _is_shape(value) and type(value) is not Spec:
             first = next(filter(None, buffers.values()), None)
             given = first.dtype if first is not None else dtype
-            bound.arguments[key] = Spec(tuple(value), "int64" if key == "indices" else given)
+            shape = shape_of(name, key, value)
+            bound.arguments[key] = Spec(shape, "int64" if key == "indices" else given)
     call: Call = ops.FUNCTIONS[name](*bound.args, **bound.kwargs)
     return call, buffers
 
@@ -231,12 +249,10 @@ def _explanation(
     from convkit import testing
 
     plan = call.plan()
-    wanted = 2 if call.parameters.get("return_indices") else 1
     dtype = _dtype_of(call)
-    cost = testing.cost_of(problem, direction, dtype)
-    for shape, unwanted in plan.outputs[wanted:]:
-        spared = math.prod(shape) * np.dtype(unwanted).itemsize
-        cost = dataclasses.replace(cost, bytes_written=cost.bytes_written - spared)
+    # Max pooling may keep its indices to itself.
+    written = sum(math.prod(shape) * itemsize(kind) for shape, kind in plan.outputs)
+    cost = dataclasses.replace(testing.cost_of(problem, direction, dtype), bytes_written=written)
     return Explanation(
         name=f"{problem.op}.{direction}.{plan.algorithm}.{dtype}",
         function=call.op,
@@ -244,7 +260,7 @@ def _explanation(
         backend=plan.backend,
         isa=_native.build_info()["isa"] if plan.backend == "cpu" else None,
         threads=plan.threads() if plan.backend == "cpu" else 1,
-        results=tuple(Result(*spec) for spec in plan.outputs[:wanted]),
+        results=tuple(Result(*spec) for spec in plan.outputs),
         flops=cost.flops,
         bytes_read=cost.bytes_read,
         bytes_written=cost.bytes_written,
@@ -270,7 +286,7 @@ def _copies(call: Call, buffers: dict[str, Buffer | None]) -> tuple[Copy, ...]:
     for name, buffer in buffers.items():
         if name not in call.arrays or buffer is None or buffer.dense:
             continue
-        size = math.prod(buffer.shape) * np.dtype(buffer.dtype).itemsize
+        size = math.prod(buffer.shape) * itemsize(buffer.dtype)
         flags = getattr(buffer.handle, "flags", None)
         if flags is not None and not flags.aligned:
             why = "it is not aligned to its element"
@@ -284,7 +300,7 @@ def _copies(call: Call, buffers: dict[str, Buffer | None]) -> tuple[Copy, ...]:
 
 def _others(call: Call, taken: str) -> tuple[Other, ...]:
     auto = None if call.algo == "auto" else _auto_plan(call)
-    others = []
+    others: list[Other] = []
     for name, refusal in call.candidates():
         if name == taken:
             continue

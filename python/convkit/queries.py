@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import operator
 from typing import Any, NamedTuple
 
-from convkit import ops
-from convkit.arrays import Spec
+import numpy as np
 
-_GRADIENTS = {"dgrad": "conv2d_input_grad", "wgrad": "conv2d_weight_grad"}
+from convkit import ops
+from convkit._native import shown
+from convkit.arrays import Spec
 
 
 class Candidate(NamedTuple):
@@ -18,24 +20,60 @@ class Candidate(NamedTuple):
     refusal: str
 
 
-def describe_call(function: str, *args: Any, dtype: str = "float32", **kwargs: Any) -> Any:
+def describe_call(function: str, *args: Any, dtype: Any = "float32", **kwargs: Any) -> Any:
     """The call of a public function with shapes in the places of arrays, as a `dispatch.Call`.
 
-    Raises: ValueError for a name that is no public op.
+    Raises: ValueError for a name that is no public op, TypeError for what is no shape or dtype;
+        else what the call itself would raise.
     """
-    if function not in ops.FUNCTIONS:
+    return _describe("output_shape", function, dtype, args, kwargs)
+
+
+def _describe(
+    asked: str, function: str, dtype: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    is_text = issubclass(type(function), str)
+    if not is_text or function not in ops.FUNCTIONS:
+        error = ValueError if is_text else TypeError
         known = ", ".join(ops.FUNCTIONS)
-        raise ValueError(f"output_shape: op is {function!r}, must be one of {known}")
+        raise error(f"{asked}: op is {shown(function)}, must be one of {known}")
+    kind = dtype_name(asked, dtype)
     public = ops.FUNCTIONS[function]
-    bound = inspect.signature(public).bind(*args, **kwargs)
-    for name, shape in bound.arguments.items():
-        if name in ops.ARRAY_PARAMETERS and shape is not None:
-            kind = "int64" if name == "indices" else dtype
-            bound.arguments[name] = Spec(tuple(int(side) for side in shape), kind)
+    try:
+        bound = inspect.signature(public).bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{function}: {error}") from None
+    for name, value in bound.arguments.items():
+        if name in ops.ARRAY_PARAMETERS and value is not None:
+            shape = shape_of(function, name, value)
+            bound.arguments[name] = Spec(shape, "int64" if name == "indices" else kind)
     return public(*bound.args, **bound.kwargs)
 
 
-def output_shape(op: str, *args: Any, dtype: str = "float32", **kwargs: Any) -> tuple[int, ...]:
+def dtype_name(asked: str, dtype: Any) -> str:
+    if type(dtype) is str and dtype == "bfloat16":  # NumPy knows it only after ml_dtypes
+        return dtype
+    try:
+        if dtype is not None:  # NumPy would take it for float64
+            return str(np.dtype(dtype).name)
+    except Exception:  # NumPy has an error for each kind of wrong
+        pass
+    raise TypeError(f"{asked}: dtype is {shown(dtype)}, must be a dtype such as 'float32'")
+
+
+def shape_of(function: str, name: str, value: Any) -> tuple[int, ...]:
+    try:
+        sides = tuple(operator.index(side) for side in value)
+    except TypeError:
+        sides = None
+    if sides is None or any(isinstance(side, bool) for side in value):
+        raise TypeError(f"{function}: {name} is {shown(value)}, must be a shape: a tuple of ints")
+    if any(abs(side) > 2**50 for side in sides):
+        raise ValueError(f"{function}: {name} is {shown(sides)}, must have sides up to 2**50")
+    return sides
+
+
+def output_shape(op: str, *args: Any, dtype: Any = "float32", **kwargs: Any) -> tuple[Any, ...]:
     """The shape of the result of `op`, called with shapes where it takes arrays.
 
     Args:
@@ -43,13 +81,17 @@ def output_shape(op: str, *args: Any, dtype: str = "float32", **kwargs: Any) -> 
         args, kwargs: as for that function.
         dtype: of all arrays.
 
-    Raises: what the call itself would raise.
+    Returns: a tuple of ints; where the call returns several arrays (max_pool2d with
+        return_indices), a tuple of such shapes.
+    Raises: what the call itself would raise, TypeError for what is no shape.
 
     >>> output_shape("conv2d", (1, 3, 224, 224), (64, 3, 7, 7), stride=2, padding=3)
     (1, 64, 112, 112)
     """
-    plan = describe_call(op, *args, dtype=dtype, **kwargs).plan()
-    return tuple(plan.outputs[0][0])
+    shapes = tuple(
+        shape for shape, _ in _describe("output_shape", op, dtype, args, kwargs).outputs()
+    )
+    return shapes[0] if len(shapes) == 1 else shapes
 
 
 def conv2d_algorithms(
@@ -57,7 +99,7 @@ def conv2d_algorithms(
     w_shape: tuple[int, ...],
     *,
     direction: str = "fprop",
-    dtype: str = "float32",
+    dtype: Any = "float32",
     **parameters: Any,
 ) -> list[Candidate]:
     """The algorithms of the current backend for a convolution, in order of preference.
@@ -73,14 +115,19 @@ def conv2d_algorithms(
     >>> [name for name, why in conv2d_algorithms((1, 8, 9, 9), (4, 8, 3, 3)) if not why]
     ['implicit_gemm', 'im2col', 'direct']
     """
-    if direction == "fprop":
-        call = describe_call("conv2d", x_shape, w_shape, dtype=dtype, **parameters)
-    elif direction in _GRADIENTS:
-        y_shape = output_shape("conv2d", x_shape, w_shape, dtype=dtype, **parameters)
-        shapes = (w_shape, x_shape) if direction == "dgrad" else (x_shape, w_shape)
-        call = describe_call(_GRADIENTS[direction], y_shape, *shapes, dtype=dtype, **parameters)
-    else:
-        raise ValueError(
-            f"conv2d_algorithms: direction is {direction!r}, must be fprop, dgrad or wgrad"
-        )
+    asked = "conv2d_algorithms"
+
+    def described(function: str, *shapes: tuple[int, ...]) -> Any:
+        return _describe(asked, function, dtype, shapes, parameters)
+
+    call = described("conv2d", x_shape, w_shape)
+    if direction in ("dgrad", "wgrad"):
+        ((y_shape, _),) = call.outputs()
+        if direction == "dgrad":
+            call = described("conv2d_input_grad", y_shape, w_shape, x_shape)
+        else:
+            call = described("conv2d_weight_grad", y_shape, x_shape, w_shape)
+    elif direction != "fprop":
+        error = ValueError if issubclass(type(direction), str) else TypeError
+        raise error(f"{asked}: direction is {shown(direction)}, must be fprop, dgrad or wgrad")
     return [Candidate(*pair) for pair in call.candidates()]

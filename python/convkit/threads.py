@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 
 from convkit import _native
+from convkit._native import shown
 
 
 def set_num_threads(threads: int) -> None:
@@ -18,12 +19,12 @@ def set_num_threads(threads: int) -> None:
 
     >>> set_num_threads(2)
     """
-    if isinstance(threads, bool):
-        raise TypeError(f"set_num_threads: threads is {threads}, must be an int")
     try:
         count = operator.index(threads)
     except TypeError:
-        raise TypeError(f"set_num_threads: threads is {threads!r}, must be an int") from None
+        count = None
+    if count is None or isinstance(threads, bool):
+        raise TypeError(f"set_num_threads: threads is {shown(threads)}, must be an int")
     if not 1 <= count <= 256:
-        raise ValueError(f"set_num_threads: threads is {count}, must be from 1 to 256")
+        raise ValueError(f"set_num_threads: threads is {shown(count)}, must be from 1 to 256")
     _native.set_num_threads(count)

@@ -50,7 +50,7 @@ def convkit(capsys, monkeypatch, tmp_path):
 def convkit_process(tmp_path):
     """Runs `convkit ARGUMENTS` as a process of its own."""
 
-    def run(*arguments, code="from convkit.cli import main; main()", **environment):
+    def run(*arguments, code="from convkit_command import main; main()", **environment):
         done = subprocess.run(
             [sys.executable, "-c", code, *map(str, arguments)],
             capture_output=True,

@@ -15,6 +15,8 @@ FORWARD = {
     "avg_pool2d": ("--x", "1,4,9,9", "--kernel-size", "3"),
     "gram_matrix": ("--x", "1,4,9,9"),
     "im2col": ("--x", "1,4,9,9", "--kernel-size", "3"),
+    "conv_transpose2d": ("--x", "1,4,9,9", "--w", "4,6,3,3", "--stride", "2"),
+    "linear": ("--x", "3,9", "--w", "5,9"),
 }
 GRADIENTS = {
     "conv2d_input_grad": "conv2d",
@@ -23,6 +25,10 @@ GRADIENTS = {
     "avg_pool2d_grad": "avg_pool2d",
     "gram_matrix_grad": "gram_matrix",
     "col2im": "im2col",
+    "conv_transpose2d_input_grad": "conv_transpose2d",
+    "conv_transpose2d_weight_grad": "conv_transpose2d",
+    "linear_input_grad": "linear",
+    "linear_weight_grad": "linear",
 }
 
 
@@ -73,6 +79,11 @@ def test_the_epilogue_and_the_limit_reach_the_call(convkit):
     options = ("--bias", "--residual", "--activation", "relu", "--layout", "NCHW")
     found = convkit("explain", *CONV, *options, "--no-measure", "--json").json
     assert found["problem"] == "n1c3h20w20-k16r5s5-st1-pd0-bias-residual-relu"
+    linear = ("linear", "--x", "2,3,9", "--w", "5,9", *options[:-2], "--no-measure", "--json")
+    assert convkit("explain", *linear).json["problem"] == "n6c9-k5-bias-residual-relu"
+    transposed = ("conv_transpose2d", *FORWARD["conv_transpose2d"], "--output-padding", "1,0")
+    found = convkit("explain", *transposed, "--no-measure", "--json").json
+    assert found["problem"] == "n1c4h9w9-k6r3s3-st2-pd0-op1x0"
     refused = convkit("explain", *CONV, "--algo", "im2col", "--max-workspace", "10")
     assert refused.status == 2
     assert "max_workspace is 10" in refused.one_line
@@ -95,6 +106,7 @@ def test_the_epilogue_and_the_limit_reach_the_call(convkit):
         ((*CONV, "--dtype", "int8", "--bias"), "x.dtype is int8"),
         ((*CONV, "--algo", "magic"), "algo is 'magic'"),
         (("conv2d", "n1c3h9w9-k4r3s3-st1-pd1", "--stride", "2"), "leave the options out"),
+        (("conv_transpose2d", "--x", "1,4,9,9", "--w", "4,6,3,3", "--bias"), "has no bias"),
         (("conv2d", "nonsense"), "cannot read 'nonsense'"),
         (("conv2d_input_grad", *CONV[1:], "--direction", "wgrad"), "is dgrad, but --direction"),
     ],

@@ -12,14 +12,12 @@ import numpy as np
 
 from convkit import testing
 from convkit.testing import Problem
+from convkit.testing.memory import guard, guards_broken, lay
 
 from .table import Case, mostly_plain
 
-GUARD = 96  # bytes on either side of a guarded array
-PATTERN = 0xA5
-# Products in a sum of equal terms: shorter ones cannot pass the bound; much longer ones can on the
-# GPU and in pools, which have two levels of sums and no third (docs/numerics.md).
-FLAT_SUM = range(128, 5000)
+FLAT_SUM = 128  # products in a sum of equal terms: shorter ones cannot pass the bound
+FLAT_SEEDS = range(2)  # by chance a number's roundings cancel each other
 LARGEST_LAYER = 400_000_000  # operations; the reference runs them in float64 twice
 
 
@@ -61,17 +59,20 @@ class Properties:
         case.check(case.outputs(case.data("wide")), case.expected("wide"), "wide")
 
     @over(
+        tags=("core", "edge", "long"),
         share=mostly_plain(cpu=1.0, simt=0.35),
-        keep=lambda problem, direction: problem.gemm_k(direction) in FLAT_SUM,
+        keep=lambda problem, direction: problem.gemm_k(direction) >= FLAT_SUM,
     )
     def test_matches_the_reference_on_flat_data(self, case: Case) -> None:
-        case.check(case.outputs(case.data("flat")), case.expected("flat"), "flat")
+        for seed in FLAT_SEEDS:
+            outputs = case.outputs(case.data("flat", seed))
+            case.check(outputs, case.expected("flat", seed), "flat", seed)
 
     @over(share=mostly_plain(cpu=1.0, simt=0.35), keep=testing.exact_on_whole)
     def test_is_exact_on_whole_numbers(self, case: Case) -> None:
         outputs = case.outputs(case.data("whole"))
         for output, expected in zip(outputs, case.expected("whole"), strict=True):
-            wrong = np.argwhere(output != expected.exact)
+            wrong = np.argwhere(output != expected.exact.astype(output.dtype))
             assert wrong.size == 0, f"first at {wrong[0]}\n{case.reproducer('whole')}"
 
     @over(share=mostly_plain(cpu=0.5, simt=0.1, plain_simt=0.3))
@@ -119,16 +120,12 @@ class Properties:
             assert returned is given
             assert testing.same_bits(returned, expected)
         for memory, view in guarded:
-            assert (memory[:GUARD] == PATTERN).all(), "bytes before out were written"
-            assert (memory[GUARD + view.nbytes :] == PATTERN).all(), "bytes after out were written"
+            assert not guards_broken(memory, view), guards_broken(memory, view)
 
     @over(share=mostly_plain(cpu=0.5, simt=0.3, plain_simt=0.4))
     def test_gives_the_same_bits_at_any_alignment(self, case: Case) -> None:
         data = case.data()
-        skewed = {}
-        for name, array in data.items():
-            _, skewed[name] = guard(array.shape, array.dtype)
-            skewed[name][...] = array
+        skewed = {name: lay(array, "skewed") for name, array in data.items()}
         assert_same(case.outputs(data), case.outputs(skewed))
 
     @over(share=mostly_plain(cpu=0.5, simt=0.1, plain_simt=0.3), keep=lambda p, d: p.n > 0)
@@ -144,7 +141,7 @@ class Properties:
             case.check(outputs, expected)
 
     @over(
-        share=lambda backend, dtype, layout: 0.0 if dtype == "float32" else 0.5,
+        share=lambda backend, dtype, layout: 0.5 if dtype == "float64" else 0.0,
         keep=lambda problem, direction: direction != "fprop" and problem.n > 0,
     )
     def test_gradients_agree_with_differences(self, case: Case) -> None:
@@ -189,21 +186,9 @@ def assert_same(first: tuple[np.ndarray, ...], second: tuple[np.ndarray, ...]) -
         assert testing.same_bits(one, other), f"differ at {np.argwhere(one != other)[:3].tolist()}"
 
 
-def guard(shape: tuple[int, ...], dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(bytes, array inside): between patterns, full of NaN, aligned to its type and no more."""
-    itemsize = np.dtype(dtype).itemsize
-    nbytes = int(np.prod(shape)) * itemsize
-    memory = np.full(nbytes + 2 * GUARD + 16, PATTERN, np.uint8)
-    skip = -(memory.ctypes.data + GUARD) % 16 + itemsize
-    memory = memory[skip % 16 :][: nbytes + 2 * GUARD]
-    view = memory[GUARD : GUARD + nbytes].view(dtype).reshape(shape)
-    view[...] = -12345 if np.issubdtype(dtype, np.integer) else np.nan
-    return memory, view
-
-
 def plain(problem: Problem) -> Problem:
     """The problem without its epilogue, which belongs to fprop alone."""
-    if not isinstance(problem, testing.Conv2d):
+    if not isinstance(problem, (testing.Conv2d, testing.Linear)):
         return problem
     return dataclasses.replace(problem, bias=False, residual=False, activation=None)
 

@@ -17,6 +17,8 @@ NAMES = {
     "pool2d": ("overlap", "avg"),
     "gram": (),
     "im2col": (),
+    "conv_transpose2d": ("3x3_strided", "depthwise", "1x1"),
+    "linear": ("tail", "one_row"),
 }
 
 
@@ -55,6 +57,43 @@ def test_a_limit_refuses_who_needs_more_and_changes_no_bit(problem, direction, b
                 continue
             with pytest.raises(ValueError, match=f"{needed} bytes.*max_workspace is {needed - 1}"):
                 plan_of(problem, direction, backend, algo=algo, max_workspace=needed - 1)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("op", "line"),
+    [
+        ("conv2d", "n2c6h9w8-k5r3s3-st1-pd1-bias"),
+        ("pool2d", "max-n3c4h9w9-r2s2-st2-pd0"),
+        ("linear", "n7c30-k20"),
+        ("conv_transpose2d", "n2c4h5w5-k3r3s3-st2-pd1"),
+    ],
+)
+def test_widened_arrays_count_as_workspace(op, line, backend, dtype):
+    pytest.importorskip("ml_dtypes")
+    problem = testing.parse(op, line)
+    with testing.use_threads(1):
+        for direction in problem.directions:
+            wide = plan_of(problem, direction, backend)
+            free = plan_of(problem, direction, backend, algo=wide.algorithm, dtype=dtype)
+            needed = free.workspace_bytes()
+            assert needed > wide.workspace_bytes()
+            options = {"algo": wide.algorithm, "dtype": dtype}
+            held = plan_of(problem, direction, backend, max_workspace=needed, **options)
+            assert held.workspace_bytes() == needed
+            with pytest.raises(ValueError, match=f"{needed} bytes.*max_workspace is {needed - 1}"):
+                plan_of(problem, direction, backend, max_workspace=needed - 1, **options)
+
+
+def test_a_pool_of_16_bits_is_limited_by_its_small_images():
+    """Its batch is cut finer than by the image, and so is what the limit is held against."""
+    problem = testing.parse("pool2d", "avg-n1c64h256w256-r2s2-st2-pd0")
+    with testing.use_threads(1):
+        needed = plan_of(problem, "fprop", "cpu", dtype="float16").workspace_bytes()
+    assert needed < 64 * 256 * 256 * 4
+    with pytest.raises(ValueError, match=f"its workspace is {needed} bytes"):
+        plan_of(problem, "fprop", "cpu", dtype="float16", max_workspace=needed - 1)
 
 
 def test_auto_walks_on_to_an_algorithm_that_fits():

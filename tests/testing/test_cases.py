@@ -1,7 +1,4 @@
-"""Single cases, the settings around them and the command that repeats one."""
-
-import subprocess
-import sys
+"""Single cases and the settings around them."""
 
 import pytest
 
@@ -21,15 +18,12 @@ def test_the_last_algorithm_of_a_backend_takes_every_problem(op, backend):
     for direction in directions:
         rows = [row for row in testing.algorithms(op, backend) if direction in row["directions"]]
         assert rows, f"{op} has no {direction} on {backend}"
+        names = [row["name"] for row in rows]
         for problem in testing.problems(op):
             for layout in ("NCHW", "NHWC"):
                 told = testing.candidates(problem.with_layout(layout), direction, backend)
-                assert list(told) == [row["name"] for row in rows]
-                refusal = told[rows[-1]["name"]]
-                if op == "pool2d" and backend == "simt" and "huge" in problem.tags:
-                    assert "2**31" in refusal  # coordinates of a plane are 32-bit there
-                else:
-                    assert refusal is None, problem.line
+                assert [name for name in told if name in names] == names
+                assert told[rows[-1]["name"]] is None, problem.line
 
 
 @pytest.mark.parametrize("op", testing.PROBLEMS)
@@ -79,38 +73,3 @@ def test_check_case_compares_with_the_reference():
 def test_an_unknown_algorithm_is_an_error_and_no_refusal():
     with pytest.raises(ValueError, match="'magic'"):
         testing.check_case(PROBLEM, "fprop", "magic", "cpu")
-
-
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "convkit.testing", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
-def test_the_command_checks_a_line_by_every_algorithm():
-    done = run("conv2d", PROBLEM.line, "--direction", "wgrad", "--backend", "simt", "--seed", "3")
-    assert done.returncode == 0, done.stderr
-    taken = [name for name, no in testing.candidates(PROBLEM, "wgrad", "simt").items() if not no]
-    lines = done.stdout.splitlines()
-    assert len(lines) == len(taken)
-    for name, line in zip(taken, lines, strict=True):
-        assert line.startswith(f"conv2d.wgrad.{name} on simt: {PROBLEM.line}: ok E = ")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("conv2d", "n1c3"),
-        ("gram", "n1c3h4w4", "--direction", "wgrad"),
-        ("fft", "n1c3h4w4"),
-        ("conv2d", PROBLEM.line, "--dtype", "int8"),
-    ],
-)
-def test_the_command_refuses_what_it_cannot_read(arguments):
-    done = run(*arguments)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr

@@ -8,6 +8,7 @@ import pytest
 from convkit import testing
 from convkit.testing import Comparison, Expected, make_data, parse
 
+F4 = np.dtype(np.float32)
 PROBLEM = parse("conv2d", "n1c5h6w7-k4r3s3-st1-pd1")
 
 
@@ -76,7 +77,7 @@ def test_gram_units_scale_with_the_normalization():
 
 
 def test_nan_and_infinity_must_stand_where_the_reference_has_them():
-    wanted = Expected(np.array([np.nan, np.inf, 1.0]), np.array([np.nan, np.inf, 1e-7]))
+    wanted = Expected(np.array([np.nan, np.inf, 1.0]), np.array([np.nan, np.inf, 1e-7]), F4)
     assert testing.compare(np.array([np.nan, np.inf, 1.0]), wanted).error == 0
     for wrong in (
         [1.0, np.inf, 1],
@@ -101,7 +102,7 @@ def test_moved_numbers_are_compared_to_the_bit():
 
 
 def test_another_shape_is_no_result():
-    wanted = Expected(np.zeros((1, 2)), np.zeros((1, 2)))
+    wanted = Expected(np.zeros((1, 2)), np.zeros((1, 2)), F4)
     with pytest.raises(ValueError, match="reference"):
         testing.compare(np.zeros((2, 1)), wanted)
 
@@ -114,7 +115,7 @@ def test_same_bits_tells_zeros_and_types_apart():
 
 
 def test_empty_results_have_no_error():
-    wanted = Expected(np.zeros((0, 3)), np.zeros((0, 3)))
+    wanted = Expected(np.zeros((0, 3)), np.zeros((0, 3)), F4)
     assert testing.compare(np.zeros((0, 3)), wanted) == Comparison(0.0, 8.0, (), 0.0, 0.0)
 
 
@@ -152,6 +153,17 @@ def test_whole_data_stays_exact_in_float32():
 def test_the_reproducer_runs_what_it_says():
     nhwc = dataclasses.replace(PROBLEM, layout="NHWC")
     assert testing.reproducer(nhwc, "dgrad", "direct", "simt", np.float64, "wide", 7) == (
-        'python -m convkit.testing conv2d "n1c5h6w7-k4r3s3-st1-pd1-nhwc" --direction dgrad '
-        "--algo direct --backend simt --dtype float64 --data wide --seed 7"
+        "convkit validate conv2d n1c5h6w7-k4r3s3-st1-pd1-nhwc --direction dgrad "
+        "--algo direct --backend simt --dtype float64 --kind wide --seed 7"
     )
+
+
+def test_one_rounding_to_16_bits_is_no_error_and_two_are():
+    problem = parse("conv2d", "n1c5h6w7-k4r3s3-st1-pd1")
+    for dtype in ("float16", "bfloat16"):
+        data = make_data(problem, "fprop", "normal", dtype)
+        (wanted,) = testing.expected(problem, "fprop", data)
+        rounded = wanted.exact.astype(testing.as_dtype(dtype))
+        assert testing.compare(rounded, wanted).error == 0
+        spoilt = (rounded.view(np.uint16) + np.uint16(1)).view(rounded.dtype)
+        assert not testing.compare(spoilt, wanted).ok

@@ -19,6 +19,15 @@ from convkit.testing import PROBLEMS, Cost, Peaks, cost_of, floor_seconds, measu
         ("pool2d", "avg-n1c2h4w4-r2s2-st2-pd0", "dgrad", "float64", (32, 64, 256)),
         ("gram", "n2c3h4w5", "fprop", "float32", (480, 480, 72)),
         ("gram", "n2c3h4w5", "dgrad", "float32", (720, 552, 480)),
+        # 2 * 2 images * 4 channels * 3x3 pixels * 3 filters * 4 taps; 2*4*3*3, 4*3*2*2, 2*6*6*6
+        ("conv_transpose2d", "n2c4h3w3-k6r2s2-st2-pd0-g2", "fprop", "float32", (1728, 480, 1728)),
+        ("conv_transpose2d", "n2c4h3w3-k6r2s2-st2-pd0-g2", "dgrad", "float32", (1728, 1920, 288)),
+        ("conv_transpose2d", "n2c4h3w3-k6r2s2-st2-pd0-g2", "wgrad", "float64", (1728, 4032, 384)),
+        ("linear", "n3c5-k2-bias-residual", "fprop", "float32", (60, 132, 24)),
+        ("linear", "n3c5-k2", "dgrad", "float32", (60, 64, 60)),
+        ("linear", "n3c5-k2", "wgrad", "bfloat16", (60, 42, 20)),
+        ("conv2d", "n2c4h4w4-k6r3s3-st1-pd1-g2", "fprop", "float16", (6912, 472, 384)),
+        ("pool2d", "max-n1c2h4w4-r2s2-st2-pd0", "dgrad", "bfloat16", (8, 80, 64)),
         ("im2col", "n1c2h3w3-r2s2-st1-pd0", "fprop", "float32", (0, 72, 128)),
         ("im2col", "n1c2h3w3-r2s2-st1-pd0", "dgrad", "float32", (32, 128, 72)),
     ],
@@ -57,6 +66,14 @@ def test_measured_peaks_are_those_of_a_machine():
     assert 1e8 < single.bytes_per_s < 1e12
     assert 1e9 < single.flops_per_s < 1e12
     assert 1.3 < single.flops_per_s / double.flops_per_s < 3
+
+
+def test_16_bits_have_the_peaks_of_float32(monkeypatch):
+    asked = []
+    monkeypatch.setattr(_native, "measure_peaks", lambda *given: asked.append(given) or (1.0, 1.0))
+    for dtype in ("float16", "bfloat16"):
+        assert measure_peaks("cpu", dtype, 1).dtype == dtype
+    assert asked == [("cpu", "float32", 1)] * 2
 
 
 def test_measure_peaks_says_what_it_cannot_measure():

@@ -22,6 +22,13 @@ PROBLEMS = [
     ("gram", "n1c5h6w7"),
     ("gram", "n2c5h6w7-norm"),
     ("im2col", "n1c3h8w7-r3s2-st2-pd1"),
+    ("conv_transpose2d", "n2c6h5w4-k8r3s3-st2-pd1-op1-g2"),
+    ("conv_transpose2d", "n1c5h4w5-k5r4s4-st2-pd1-g5"),
+    ("conv_transpose2d", "n1c3h4w5-k4r2s3-st2-pd0-dl3-op1x0"),
+    ("conv_transpose2d", "n1c3h4w5-k4r2s3-st1-pd0-dl3-op2"),
+    ("conv_transpose2d", "n1c4h5w6-k6r3s4-st2-pd1-nhwc"),
+    ("linear", "n5c16-k7-bias-residual-tanh"),
+    ("linear", "n5c16-k7"),
 ]
 
 
@@ -61,6 +68,19 @@ def test_torch_stands_for_both_memory_formats():
 
 @pytest.mark.skipif(not importable("onnxruntime"), reason="needs onnxruntime and onnx")
 def test_onnx_runtime_has_the_forward_directions_and_the_transposed_convolution():
-    line = "n1c4h9w9-k4r3s3-st2-pd1"
-    made = {d: names("conv2d", line, d, keys=("onnxruntime",)) for d in ("fprop", "dgrad", "wgrad")}
-    assert made == {"fprop": ["ONNX Runtime"], "dgrad": ["ONNX Runtime"], "wgrad": []}
+    for op, line in [
+        ("conv2d", "n1c4h9w9-k4r3s3-st2-pd1"),
+        ("conv_transpose2d", "n1c4h9w9-k4r3s3-st2-pd1-op1"),
+        ("linear", "n3c4-k5-bias-relu"),
+    ]:
+        made = {d: names(op, line, d, keys=("onnxruntime",)) for d in ("fprop", "dgrad", "wgrad")}
+        assert made == {"fprop": ["ONNX Runtime"], "dgrad": ["ONNX Runtime"], "wgrad": []}, op
+
+
+@pytest.mark.parametrize("line", ["n1c3h4w5-k4r3s3-st2-pd1-op1", "n1c3h4w5-k4r2s3-st1-pd0-dl3-op2"])
+def test_a_transposed_convolution_is_done_by_arrays_where_a_convolution_has_its_sizes(line):
+    made = [
+        names("conv_transpose2d", line, d, keys=("numpy",)) for d in ("fprop", "dgrad", "wgrad")
+    ]
+    fits = line.endswith("op1")
+    assert made == [["NumPy"] if fits else []] * 3

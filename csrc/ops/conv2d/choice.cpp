@@ -10,12 +10,6 @@
 namespace ck {
 namespace {
 
-// The direct algorithm copies padded lines, so wide gaps between taps cost it time and memory.
-bool taps_lie_far_apart(const Conv2dProblem& p) {
-  return p.dilation_h > p.h || p.dilation_w > p.w || p.pad_top + p.pad_bottom > 4 * (p.h + p.r) ||
-         p.pad_left + p.pad_right > 4 * (p.w + p.s);
-}
-
 // "" above `most` channels.
 std::string few_channels(const Conv2dProblem& p, int64_t most, const char* what_follows) {
   if (p.c_per_group > most) return "";
@@ -47,8 +41,6 @@ std::string cpu_prefers_direct(const Conv2dProblem& p, Direction direction) {
 }  // namespace
 
 Preference preferred_conv2d(const Conv2dProblem& problem, Direction direction, Backend backend) {
-  if (taps_lie_far_apart(problem))
-    return {nullptr, "taps or pads reach far beyond the image, which costs direct time and memory"};
   std::string why = backend == Backend::kCpu
                         ? cpu_prefers_direct(problem, direction)
                         : few_channels(problem, 4, "a matrix tile stays mostly empty");

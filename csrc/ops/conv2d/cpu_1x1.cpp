@@ -28,7 +28,7 @@ template <class T>
 void run_typed(const Conv2dProblem& problem, Direction direction, const Conv2dArrays& arrays,
                const Execution& execution) {
   Arena arena(execution.workspace);
-  const MatrixPlan<T> plan(problem, execution.threads, arena);
+  const MatrixPlan<T> plan(problem, direction, problem.n, execution.threads, arena);
   const T* w = static_cast<const T*>(arrays.w);
   T* out = static_cast<T*>(arrays.out);
   const auto x = matrix_of(problem, static_cast<const T*>(arrays.x), problem.c_per_group);
@@ -43,7 +43,7 @@ void run_typed(const Conv2dProblem& problem, Direction direction, const Conv2dAr
       break;
     case Direction::kWgrad:
       if (problem.n == 0) zero_run(out, problem.k * problem.c_per_group);
-      plan.add_weight_gradient(problem.n, true, y, x, out);
+      plan.add_weight_gradient(problem.n, 0, y, x, out);
       break;
   }
 }
@@ -64,15 +64,20 @@ Reason supports(const Conv2dProblem& problem, Direction) {
         static_cast<long long>(problem.pad_top), static_cast<long long>(problem.pad_bottom),
         static_cast<long long>(problem.pad_left), static_cast<long long>(problem.pad_right));
   }
+  if (problem.p != problem.h || problem.q != problem.w) {  // output padding of a transposed one
+    return refused("the output is (%lld, %lld), needs the image's (%lld, %lld)",
+                   static_cast<long long>(problem.p), static_cast<long long>(problem.q),
+                   static_cast<long long>(problem.h), static_cast<long long>(problem.w));
+  }
   return accepted();
 }
 
-int64_t workspace_bytes(const Conv2dProblem& problem, Direction, int threads) {
+int64_t workspace_bytes(const Conv2dProblem& problem, Direction direction, int threads) {
   Arena arena(nullptr);
   if (problem.dtype == DType::kFloat32) {
-    MatrixPlan<float>(problem, threads, arena);
+    MatrixPlan<float>(problem, direction, problem.n, threads, arena);
   } else {
-    MatrixPlan<double>(problem, threads, arena);
+    MatrixPlan<double>(problem, direction, problem.n, threads, arena);
   }
   return arena.used_bytes();
 }

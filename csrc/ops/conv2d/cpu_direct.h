@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "cpu/epilogue.h"
+#include "cpu/sums.h"
 #include "cpu/tasks.h"
 #include "cpu/vec.h"
 #include "ops/conv2d/problem.h"
@@ -26,9 +27,9 @@ constexpr bool kManyRegisters = true;  // 32 vector registers
 constexpr bool kManyRegisters = false;
 #endif
 
-// Longest run of terms that one accumulator takes; sums of runs are added in order. Equal terms
-// round the same way at every step: 256 of them pass the error bound, 64 stay well below.
-constexpr int64_t kBlockTerms = 64;
+// Longest run of terms that one accumulator takes; sums of runs are added in the levels of
+// cpu/sums.h.
+constexpr int64_t kBlockTerms = kChain;
 // Terms that wgrad takes from one copy of x: a few chains.
 constexpr int64_t kRunTerms = 256;
 
@@ -117,7 +118,31 @@ static inline int64_t position_of(const Window& window, const Axis& axis, int64_
   return (start + output) * axis.step + axis.offset + tap * axis.offset_step;
 }
 
-// Sums of wgrad: runs of pixels make a batch; sums of up to kBlockTerms batches are added in order,
+// How a line of the source is packed. Consecutive columns lie by phase (column modulo `step`), so
+// that what neighbouring outputs read under a tap are neighbours: column low + f + i * step at
+// [f][i]. Where a line would be mostly columns between the taps, each tap column has a phase of its
+// own instead, with the columns it reads and no others.
+struct LinePacking {
+  int64_t phases, pitch, step, low;
+  const int64_t* starts;  // by tap: the first column of each phase; null where consecutive
+};
+
+// Of columns that no tap reads a line may hold this many times as many as of the others.
+constexpr int64_t kWideGaps = 4;
+static inline bool packs_by_tap(int64_t consecutive, int64_t taps, int64_t count) {
+  return consecutive > kWideGaps * taps * count;
+}
+
+// Calls body(place in the line, phases, column of the first) for stretches that copy_line takes.
+template <class Body>
+static void for_each_part(const LinePacking& line, int64_t shift, const Body& body) {
+  if (line.starts == nullptr) return body(int64_t(0), line.phases, line.low + shift);
+  for (int64_t f = 0; f < line.phases; ++f) {
+    body(f * line.pitch, int64_t(1), line.starts[f] + shift);
+  }
+}
+
+// Sums of wgrad: runs of pixels make a batch; sums of up to kSumGroup batches are added in order,
 // and then those sums. All is cut by the geometry alone. Where the units of work, each with outputs
 // of its own, are fewer than the threads, the sums of every batch are kept and added at the end:
 // the same additions.
@@ -127,7 +152,7 @@ struct Batches {
 
   int64_t kept() const { return split ? count : 1; }
   // Whether a chain of batch sums ends with this one.
-  bool closes(int64_t batch) const { return (batch + 1) % kBlockTerms == 0 || batch + 1 == count; }
+  bool closes(int64_t batch) const { return (batch + 1) % kSumGroup == 0 || batch + 1 == count; }
 };
 
 static inline Batches batches_of(int64_t runs, int64_t runs_each, int64_t units, int64_t sums_bytes,

@@ -92,8 +92,8 @@ static void gather_block(const Taps& taps, const T* const* x, const T* w, T* con
   }
 
   constexpr int kElems = kFilters * kVectors * W;
-  T totals[kElems] = {}, chain[kElems] = {};
-  int64_t chained = 0;
+  T runs[kElems], levels[kSumLevels * kElems];
+  int64_t chains = 0;
   int64_t run_lines = larger(kBlockTerms / taps.cols, 1);
   for (int64_t line = 0; line < lines; line += run_lines) {
     for (int64_t s = 0; s < taps.cols; s += kBlockTerms) {
@@ -104,20 +104,16 @@ static void gather_block(const Taps& taps, const T* const* x, const T* w, T* con
       for (int k = 0; k < kFilters; ++k) {
 #pragma GCC unroll 8
         for (int v = 0; v < kVectors; ++v) {
-          T* runs = chain + (k * kVectors + v) * W;
-          (V::load(runs) + sum[k][v]).store(runs);
+          sum[k][v].store(runs + (k * kVectors + v) * W);
         }
       }
-      if (++chained % kBlockTerms == 0) {
-        add_sums(totals, chain, kElems);
-        clear_sums(chain, kElems);
-      }
+      add_to_levels(levels, kElems, kElems, chains++, runs);
     }
   }
-  add_sums(totals, chain, kElems);
+  add_levels(levels, kElems, kElems, chains, runs);
   for (int k = 0; k < kFilters; ++k) {
     for (int v = 0; v < kVectors; ++v) {
-      V::load(totals + (k * kVectors + v) * W).store_first(y[v] + k * y_channel, lanes[v]);
+      V::load(runs + (k * kVectors + v) * W).store_first(y[v] + k * y_channel, lanes[v]);
     }
   }
 }

@@ -1,8 +1,8 @@
 // conv2d.{fprop,dgrad}.direct on planes: vectors lie along the columns of the output.
 // A task copies the strip of source it needs into planes [channel][row][column] with the padding
-// in place and, for stride s, every s-th column side by side. In these planes each tap of each
-// vector of outputs is one plain load, at the borders as inside, for any stride, dilation and
-// padding; NHWC differs in the copy and in the store alone.
+// in place and, for stride s, every s-th column side by side; columns far apart are copied tap by
+// tap. In these planes each tap of each vector of outputs is one plain load, at the borders as
+// inside, for any stride, dilation and padding; NHWC differs in the copy and in the store alone.
 // Block tile: see cpu_direct_block.h.
 // Order: (channel, r, s) ascending, one fused multiply-add per term, runs of at most kBlockTerms.
 #include "ops/conv2d/cpu_direct_gather.h"
@@ -86,20 +86,22 @@ void run_item(const Gather<T>& g, int64_t index, T* slot) {
           cols = item.cols;
 
   const T* image_source = g.source + image * g.src.image + group * g.src_channels * g.src.channel;
-  int64_t step = g.cols[0].step;
+  const LinePacking& packing = g.packing;
   for (int64_t i = 0; i < window.slots; ++i) {
-    int64_t h = position_of(window, row, first_row, i), low = g.low + first_col * step;
+    int64_t h = position_of(window, row, first_row, i);
     const T* from = h < 0 || h >= g.src_h ? nullptr : image_source + h * g.src.row;
-    T* to = slot + i * g.line;
-    if (g.src.col == 1) {
-      for (int64_t c = 0; c < g.src_channels; ++c) {
-        copy_line(to + c * g.plane, g.pitch, step, g.phases,
-                  from ? from + c * g.src.channel : nullptr, 1, g.src_w, low);
+    for_each_part(packing, first_col * g.step, [&](int64_t at, int64_t phases, int64_t low) {
+      T* to = slot + i * g.line + at;
+      if (g.src.col == 1) {
+        for (int64_t c = 0; c < g.src_channels; ++c) {
+          copy_line(to + c * g.plane, packing.pitch, packing.step, phases,
+                    from ? from + c * g.src.channel : nullptr, 1, g.src_w, low);
+        }
+      } else {
+        copy_pixels(to, g.plane, packing.pitch, packing.step, phases, from, g.src.col,
+                    g.src_channels, g.src_w, low);
       }
-    } else {
-      copy_pixels(to, g.plane, g.pitch, step, g.phases, from, g.src.col, g.src_channels, g.src_w,
-                  low);
-    }
+    });
   }
 
   T* stage = slot + g.src_channels * g.plane;

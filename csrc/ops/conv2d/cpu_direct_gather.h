@@ -27,8 +27,10 @@ struct Gather {
   int64_t r, s;
   Axis *rows, *cols;                                       // classes
   int64_t row_classes, col_classes, row_count, col_count;  // the counts of the largest class
-  int64_t* col_offset;                                     // of each tap column, class after class
-  int64_t low, pitch, phases, line, plane;                 // of a packed strip, in elements
+  int64_t* col_offset;  // of each tap column, class after class, in a packed line
+  LinePacking packing;
+  int64_t line, plane;     // of a packed strip, in elements
+  int64_t step, col_step;  // from output to output: columns of the source, elements of a line
   int64_t strip_rows, strips, tile_cols, tiles, part_filters, parts;
   bool filters_last;  // vectors along the filters, see cpu_direct_pixels.cpp
   bool staged;        // sums go through a buffer, to be spread over the output
@@ -85,33 +87,44 @@ static Gather<T> plan_gather(const Conv2dProblem& p, Direction direction,
   g.rows = arena.take<Axis>(g.row_classes);
   g.cols = arena.take<Axis>(g.col_classes);
   g.col_offset = arena.take<int64_t>(p.s);
+  int64_t* starts = arena.take<int64_t>(p.s);
   g.row_count = row_rule.axis(0).count;
   g.col_count = col_rule.axis(0).count;
 
   // One packed line serves all column classes: it runs from the lowest source position of any tap
   // of output 0 to the highest of the last output in the tile.
-  int64_t high = INT64_MIN, step = 1;
-  g.low = INT64_MAX;
+  int64_t low = INT64_MAX, high = INT64_MIN, taps = 0;
   for (int64_t a = 0; a < g.col_classes; ++a) {
     Axis axis = col_rule.axis(a);
     if (!axis.taps) continue;
     int64_t last = axis.offset + (axis.taps - 1) * axis.offset_step;
-    g.low = smaller(g.low, smaller(axis.offset, last));
+    low = smaller(low, smaller(axis.offset, last));
     high = larger(high, larger(axis.offset, last));
-    step = axis.step;
+    taps += axis.taps;
   }
+  if (taps == 0) low = high = 0;
+  int64_t step = dgrad ? 1 : p.stride_w, reach = high - low;
   g.tile_cols = smaller(g.col_count, kTileColumns);
   g.tiles = ceil_div(g.col_count, g.tile_cols);
   g.filters_last = !nchw && 2 * g.dst_channels > W;
-  if (g.filters_last) {
+  int64_t consecutive = (g.tile_cols - 1) * step + reach + 1;
+  bool by_tap = packs_by_tap(consecutive, taps, round_up(g.tile_cols, W));
+  int64_t pixel = g.filters_last ? g.src_channels : 1;  // elements from column to column
+  g.step = step;
+  g.col_step = (by_tap || !g.filters_last ? 1 : step) * pixel;
+  g.packing = {1, 0, step, low, by_tap ? starts : nullptr};
+  if (by_tap) {
+    g.packing.phases = taps;
+    g.packing.pitch = round_up(g.tile_cols * pixel, W);
+  } else if (g.filters_last) {
     // A line keeps the order of the source: columns of all channels of the group.
-    g.phases = 1;
-    g.pitch = round_up(((g.tile_cols - 1) * step + high - g.low + 1) * g.src_channels, W);
+    g.packing.step = 1;
+    g.packing.pitch = round_up(consecutive * pixel, W);
   } else {
-    g.phases = smaller(step, high - g.low + 1);
-    g.pitch = round_up(round_up(g.tile_cols, W) + (high - g.low) / step, W);
+    g.packing.phases = smaller(step, reach + 1);
+    g.packing.pitch = round_up(round_up(g.tile_cols, W) + reach / step, W);
   }
-  g.line = g.phases * g.pitch;
+  g.line = g.packing.phases * g.packing.pitch;
 
   // As many rows in a strip as the caches like, fewer where the threads would lack work.
   int64_t lines = g.filters_last ? 1 : g.src_channels;
@@ -161,9 +174,11 @@ static Gather<T> plan_gather(const Conv2dProblem& p, Direction direction,
     Axis axis = col_rule.axis(b);
     axis.taps_before = before;
     for (int64_t j = 0; j < axis.taps; ++j) {
-      int64_t slot = axis.offset + j * axis.offset_step - g.low;
-      g.col_offset[before + j] =
-          g.filters_last ? slot * g.src_channels : slot % step * g.pitch + slot / step;
+      int64_t tap = before + j, start = axis.offset + j * axis.offset_step, slot = start - low;
+      starts[tap] = start;
+      g.col_offset[tap] = by_tap           ? tap * g.packing.pitch
+                          : g.filters_last ? slot * g.src_channels
+                                           : slot % step * g.packing.pitch + slot / step;
     }
     before += axis.taps;
     g.cols[b] = axis;

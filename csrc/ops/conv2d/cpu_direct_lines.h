@@ -81,7 +81,7 @@ template <class T>
 static void copy_line(T* to, int64_t pitch, int64_t step, int64_t phases, const T* from,
                       int64_t from_stride, int64_t extent, int64_t low) {
   constexpr int64_t W = kLanes<T>;
-  if (from == nullptr) {
+  if (from == nullptr || low >= extent || low + phases + pitch * step <= 0) {
     for (int64_t i = 0; i < phases * pitch; i += W) Vec<T>::zero().store(to + i);
     return;
   }
@@ -157,20 +157,18 @@ static void copy_pixels(T* to, int64_t plane, int64_t pitch, int64_t step, int64
   }
 }
 
-// Pixels low, low + 1, ... of a line in NHWC, `channels` of each, packed without gaps; zeros
+// Pixels low, low + step, ... of a line in NHWC, `channels` of each, packed without gaps; zeros
 // outside.
 template <class T>
-static void copy_groups(T* to, int64_t pitch, const T* from, int64_t pixel, int64_t channels,
-                        int64_t extent, int64_t low) {
-  if (pixel == channels || from == nullptr) {
+static void copy_groups(T* to, int64_t pitch, int64_t step, const T* from, int64_t pixel,
+                        int64_t channels, int64_t extent, int64_t low) {
+  if ((pixel == channels && step == 1) || from == nullptr) {
     copy_line(to, pitch, 1, 1, from, 1, extent * channels, low * channels);
     return;
   }
-  for (int64_t j = 0; j < pitch / channels; ++j, to += channels) {
-    bool inside = low + j >= 0 && low + j < extent;
-    for (int64_t c = 0; c < channels; ++c) {
-      to[c] = inside ? from[(low + j) * pixel + c] : T(0);
-    }
+  for (int64_t j = 0; j < pitch / channels; ++j, to += channels, low += step) {
+    bool inside = low >= 0 && low < extent;
+    for (int64_t c = 0; c < channels; ++c) to[c] = inside ? from[low * pixel + c] : T(0);
   }
 }
 

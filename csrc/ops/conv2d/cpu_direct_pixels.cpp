@@ -79,8 +79,8 @@ void pixels_block(const Taps& taps, const T* const* x, const T* w, T* const* y, 
   }
 
   constexpr int kElems = kVectors * kPixels * W;
-  T totals[kElems] = {}, chain[kElems] = {};
-  int64_t chained = 0;
+  T runs[kElems], levels[kSumLevels * kElems];
+  int64_t chains = 0;
   int64_t run_lines = larger(kBlockTerms / taps.cols, 1);
   for (int64_t line = 0; line < lines; line += run_lines) {
     for (int64_t s = 0; s < taps.cols; s += kBlockTerms) {
@@ -91,20 +91,16 @@ void pixels_block(const Taps& taps, const T* const* x, const T* w, T* const* y, 
       for (int k = 0; k < kVectors; ++k) {
 #pragma GCC unroll 16
         for (int i = 0; i < kPixels; ++i) {
-          T* runs = chain + (k * kPixels + i) * W;
-          (V::load(runs) + sum[k][i]).store(runs);
+          sum[k][i].store(runs + (k * kPixels + i) * W);
         }
       }
-      if (++chained % kBlockTerms == 0) {
-        add_sums(totals, chain, kElems);
-        clear_sums(chain, kElems);
-      }
+      add_to_levels(levels, kElems, kElems, chains++, runs);
     }
   }
-  add_sums(totals, chain, kElems);
+  add_levels(levels, kElems, kElems, chains, runs);
   for (int k = 0; k < kVectors; ++k) {
     for (int i = 0; i < kPixels; ++i) {
-      V::load(totals + (k * kPixels + i) * W).store_first(y[i] + k * W, filters - k * W);
+      V::load(runs + (k * kPixels + i) * W).store_first(y[i] + k * W, filters - k * W);
     }
   }
 }
@@ -163,13 +159,16 @@ void pack_weights(const Gather<T>& g, int64_t group, int64_t part) {
 
 // Copies the strip of source a task needs, line by line in the order of the source.
 template <class T>
-void copy_strip(const Gather<T>& g, const Item& item, int64_t low, T* slot) {
+void copy_strip(const Gather<T>& g, const Item& item, T* slot) {
   int64_t channels = g.src_channels;
   const T* image = g.source + item.image * g.src.image + item.group * channels * g.src.channel;
   for (int64_t i = 0; i < item.window.slots; ++i) {
     int64_t h = position_of(item.window, *item.row, item.first_row, i);
     const T* from = h < 0 || h >= g.src_h ? nullptr : image + h * g.src.row;
-    copy_groups(slot + i * g.line, g.pitch, from, g.src.col, channels, g.src_w, low);
+    for_each_part(g.packing, item.first_col * g.step, [&](int64_t at, int64_t, int64_t low) {
+      copy_groups(slot + i * g.line + at, g.packing.pitch, g.packing.step, from, g.src.col,
+                  channels, g.src_w, low);
+    });
   }
 }
 
@@ -180,8 +179,7 @@ void run_item(const Gather<T>& g, int64_t index, T* slot) {
   if (item.rows <= 0) return;
   const Axis& row = *item.row;
   const Window& window = item.window;
-  int64_t step = g.cols[0].step;
-  copy_strip(g, item, g.low + item.first_col * step, slot);
+  copy_strip(g, item, slot);
 
   int64_t last = smaller((item.part + 1) * g.part_filters, g.filters);
   for (int64_t k = item.part * g.part_filters, vectors; k < last; k += vectors * W) {
@@ -207,8 +205,7 @@ void run_item(const Gather<T>& g, int64_t index, T* slot) {
         const T* x_at[kMostPixels];
         T* y_at[kMostPixels];
         for (int n = 0; n < block.pixels; ++n) {
-          x_at[n] =
-              slot + (window.base + i * window.output_step) * g.line + j * step * g.src_channels;
+          x_at[n] = slot + (window.base + i * window.output_step) * g.line + j * g.col_step;
           y_at[n] = out_class + i * row.stride * g.dst.row + j * col.stride * g.dst.col;
           if (++j == cols) {
             j = 0;

@@ -136,14 +136,15 @@ PixelKernel<T> pixel_kernel(int filters, int taps) {
 
 template <class T>
 struct Wgrad {
-  Axis row, col;
+  Axis row;
   Strides x, y;
-  int64_t vectors;                                          // per row of a tile
-  int64_t tile_cols, tiles, block_rows, strips;             // a block: block_images images of
-  int64_t chain_rows, block_images, image_blocks;           // block_rows rows of tile_cols columns
-  Batches batches;                                          // of blocks
-  int64_t taps;                                             // of one filter: c_per_group * r * s
-  int64_t pitch, phases, line, plane, image_planes;         // of the copy of x
+  int64_t vectors;                                 // per row of a tile
+  int64_t tile_cols, tiles, block_rows, strips;    // a block: block_images images of
+  int64_t chain_rows, block_images, image_blocks;  // block_rows rows of tile_cols columns
+  Batches batches;                                 // of blocks
+  int64_t taps;                                    // of one filter: c_per_group * r * s
+  LinePacking packing;                             // of the copy of x
+  int64_t line, plane, image_planes;
   int64_t chunk_channels, y_pitch;                          // channels that are copied at a time
   int64_t part_filters, parts, units, slot_elems, workers;  // a unit: some filters of a group
   bool planes;  // one channel and one filter at a time, by weigh_rows
@@ -156,7 +157,6 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   constexpr int64_t W = kLanes<T>;
   Wgrad<T> g = {};
   g.row = AxisRule{false, p.p, p.r, p.stride_h, p.dilation_h, p.pad_top}.axis(0);
-  g.col = AxisRule{false, p.q, p.s, p.stride_w, p.dilation_w, p.pad_left}.axis(0);
   g.x = strides_of(p.layout, p.c, p.h, p.w);
   g.y = strides_of(p.layout, p.k, p.p, p.q);
   g.taps = p.c_per_group * p.r * p.s;
@@ -166,10 +166,13 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   g.tile_cols = smaller(p.q, (g.planes ? kBlockTerms / 7 : kBlockTerms) * W);
   g.tiles = ceil_div(p.q, g.tile_cols);
   g.vectors = ceil_div(g.tile_cols, W);
-  int64_t reach = (g.col.taps - 1) * g.col.offset_step;
-  g.phases = smaller(g.col.step, reach + 1);
-  g.pitch = round_up(round_up(g.tile_cols, W) + reach / g.col.step, W);
-  g.line = g.phases * g.pitch;
+  int64_t reach = (p.s - 1) * p.dilation_w, padded_cols = round_up(g.tile_cols, W);
+  bool by_tap = packs_by_tap((g.tile_cols - 1) * p.stride_w + reach + 1, p.s, padded_cols);
+  int64_t* starts = arena.take<int64_t>(p.s);
+  g.packing = {smaller(p.stride_w, reach + 1), round_up(padded_cols + reach / p.stride_w, W),
+               p.stride_w, -p.pad_left, nullptr};
+  if (by_tap) g.packing = {p.s, padded_cols, p.stride_w, -p.pad_left, starts};
+  g.line = g.packing.phases * g.packing.pitch;
   g.block_rows = clamp(kRunTerms / g.vectors, 1, p.p);
   g.chain_rows = kBlockTerms / g.vectors;
   if (g.planes) {
@@ -207,14 +210,15 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   g.partials = arena.take<T>(weights * g.batches.kept());
   if (g.offset == nullptr) return g;
 
+  for (int64_t s = 0; s < p.s; ++s) starts[s] = s * p.dilation_w - p.pad_left;
   Window window = window_of(g.row, g.block_rows);
   int64_t* offset = g.offset;
   for (int64_t c = 0; c < g.chunk_channels; ++c) {
     for (int64_t r = 0; r < p.r; ++r) {
       for (int64_t s = 0; s < p.s; ++s) {
-        int64_t slot = s * g.col.offset_step;
-        *offset++ = c * g.plane + (window.base + r * window.tap_step) * g.line +
-                    slot % g.col.step * g.pitch + slot / g.col.step;
+        int64_t slot = s * p.dilation_w, at = s * g.packing.pitch;
+        if (!by_tap) at = slot % p.stride_w * g.packing.pitch + slot / p.stride_w;
+        *offset++ = c * g.plane + (window.base + r * window.tap_step) * g.line + at;
       }
     }
   }
@@ -266,21 +270,23 @@ void add_block(const Wgrad<T>& g, const Conv2dProblem& p, const T* x, const T* y
     for (int64_t n = 0; n < images; ++n) {
       const T* image =
           x + (first_image + n) * g.x.image + (group * p.c_per_group + c_begin) * g.x.channel;
-      int64_t low = g.col.offset + first_col * g.col.step;
       for (int64_t i = 0; i < window.slots; ++i) {
         if (window.gaps && i % window.tap_step >= rows) continue;
         int64_t h = position_of(window, g.row, first_row, i);
         const T* from = h < 0 || h >= p.h ? nullptr : image + h * g.x.row;
-        T* to = slot + n * g.image_planes + i * g.line;
-        if (g.x.col == 1) {
-          for (int64_t c = 0; c < channels; ++c) {
-            copy_line(to + c * g.plane, g.pitch, g.col.step, g.phases,
-                      from ? from + c * g.x.channel : nullptr, 1, p.w, low);
-          }
-        } else {
-          copy_pixels(to, g.plane, g.pitch, g.col.step, g.phases, from, g.x.col, channels, p.w,
-                      low);
-        }
+        for_each_part(g.packing, first_col * p.stride_w,
+                      [&](int64_t at, int64_t phases, int64_t low) {
+                        T* to = slot + n * g.image_planes + i * g.line + at;
+                        if (g.x.col == 1) {
+                          for (int64_t c = 0; c < channels; ++c) {
+                            copy_line(to + c * g.plane, g.packing.pitch, p.stride_w, phases,
+                                      from ? from + c * g.x.channel : nullptr, 1, p.w, low);
+                          }
+                        } else {
+                          copy_pixels(to, g.plane, g.packing.pitch, p.stride_w, phases, from,
+                                      g.x.col, channels, p.w, low);
+                        }
+                      });
       }
     }
     for (int64_t k = k_begin, filters; k < k_end; k += filters) {

@@ -104,14 +104,15 @@ RunKernel<T> kernel(int64_t vectors, int taps) {
 
 template <class T>
 struct Wgrad {
-  Axis row, col;
+  Axis row;
   Strides x, y;
   bool nchw;
   int64_t run_rows, run_cols, strips, tiles;
   int64_t chain_rows, chain_cols;  // pieces of a run
   Batches batches;
   int64_t taps, filters;                // filters of a group, filled up to whole vectors
-  int64_t channel, x_col, line, strip;  // of the copy of x: from channel to channel, and so on
+  LinePacking packing;                  // of the copy of x
+  int64_t channel, x_col, line, strip;  // from channel to channel, and so on
   int64_t y_pixels, part_filters, parts, units, slot_elems;
   int64_t* offset;  // of each tap, in the order of w
   T *slots, *sums;
@@ -123,7 +124,6 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   Wgrad<T> g = {};
   g.nchw = p.layout == Layout::kNCHW;
   g.row = AxisRule{false, p.p, p.r, p.stride_h, p.dilation_h, p.pad_top}.axis(0);
-  g.col = AxisRule{false, p.q, p.s, p.stride_w, p.dilation_w, p.pad_left}.axis(0);
   g.x = strides_of(p.layout, p.c, p.h, p.w);
   g.y = strides_of(p.layout, p.k, p.p, p.q);
   g.taps = p.c_per_group * p.r * p.s;
@@ -131,8 +131,17 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
 
   g.run_cols = smaller(p.q, kRunTerms);
   g.run_rows = clamp(kRunTerms / g.run_cols, 1, p.p);
-  int64_t cols = (g.run_cols - 1) * g.col.step + (p.s - 1) * g.col.offset_step + 1;
-  g.line = round_up(g.nchw ? cols : cols * p.c_per_group, W);
+  // Columns keep the order of the source, unless taps are far apart.
+  int64_t cols = (g.run_cols - 1) * p.stride_w + (p.s - 1) * p.dilation_w + 1;
+  int64_t pixel = g.nchw ? 1 : p.c_per_group;  // elements from column to column
+  bool by_tap = packs_by_tap(cols, p.s, g.run_cols);
+  int64_t* starts = arena.take<int64_t>(p.s);
+  if (by_tap) {
+    g.packing = {p.s, round_up(g.run_cols * pixel, W), p.stride_w, -p.pad_left, starts};
+  } else {
+    g.packing = {1, round_up(cols * pixel, W), 1, -p.pad_left, nullptr};
+  }
+  g.line = g.packing.phases * g.packing.pitch;
   // Rows of a run overlap in x: more of them cost less to copy, as long as they fit a cache.
   int64_t planes = g.nchw ? p.c_per_group : 1;
   while (g.run_rows > 1 &&
@@ -141,7 +150,7 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   }
   int64_t slots = window_of(g.row, g.run_rows).slots;
   g.channel = g.nchw ? slots * g.line : 1;
-  g.x_col = g.nchw ? g.col.step : g.col.step * p.c_per_group;
+  g.x_col = (by_tap ? 1 : p.stride_w) * pixel;
   g.strip = slots * g.line * planes;
   g.strips = ceil_div(p.p, g.run_rows);
   g.tiles = ceil_div(p.q, g.run_cols);
@@ -163,6 +172,7 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
   g.sums = arena.take<T>(partial * g.batches.kept());
   if (g.offset == nullptr) return g;
 
+  for (int64_t s = 0; s < p.s; ++s) starts[s] = s * p.dilation_w - p.pad_left;
   Window window = window_of(g.row, g.run_rows);
   int64_t w_r = g.nchw ? p.s : p.s * p.c_per_group, w_s = g.nchw ? 1 : p.c_per_group;
   int64_t w_c = g.nchw ? p.r * p.s : 1;
@@ -172,7 +182,7 @@ Wgrad<T> plan(const Conv2dProblem& p, int threads, Arena& arena) {
         int64_t to_r = p.flip_kernel ? p.r - 1 - r : r, to_s = p.flip_kernel ? p.s - 1 - s : s;
         g.offset[c * w_c + to_r * w_r + to_s * w_s] =
             c * g.channel + (window.base + r * window.tap_step) * g.line +
-            s * g.col.offset_step * (g.nchw ? 1 : p.c_per_group);
+            s * (by_tap ? g.packing.pitch : p.dilation_w * pixel);
       }
     }
   }
@@ -187,20 +197,22 @@ struct Place {
 template <class T>
 void copy_x(const Wgrad<T>& g, const Conv2dProblem& p, const T* x, const Place& at, T* to) {
   Window window = window_of(g.row, g.run_rows);
-  int64_t channels = p.c_per_group, low = g.col.offset + at.col * g.col.step;
+  int64_t channels = p.c_per_group;
   const T* image = x + at.image * g.x.image + at.group * channels * g.x.channel;
   for (int64_t i = 0; i < window.slots; ++i, to += g.line) {
     if (window.gaps && i % window.tap_step >= at.rows) continue;
     int64_t h = position_of(window, g.row, at.row, i);
     const T* from = h < 0 || h >= p.h ? nullptr : image + h * g.x.row;
-    if (g.nchw) {
-      for (int64_t c = 0; c < channels; ++c) {
-        copy_line(to + c * g.channel, g.line, 1, 1, from ? from + c * g.x.channel : nullptr, 1, p.w,
-                  low);
+    for_each_part(g.packing, at.col * p.stride_w, [&](int64_t place, int64_t, int64_t low) {
+      if (!g.nchw) {
+        copy_groups(to + place, g.packing.pitch, g.packing.step, from, g.x.col, channels, p.w, low);
+        return;
       }
-    } else {
-      copy_groups(to, g.line, from, g.x.col, channels, p.w, low);
-    }
+      for (int64_t c = 0; c < channels; ++c) {
+        copy_line(to + c * g.channel + place, g.packing.pitch, g.packing.step, 1,
+                  from ? from + c * g.x.channel : nullptr, 1, p.w, low);
+      }
+    });
   }
 }
 

@@ -25,9 +25,8 @@ constexpr int64_t kTaskVectors = 16;    // of sums per task, a whole number of b
 template <class T, int kCount>
 void dot_block(const T* x, const T* w, int64_t length, T* y) {
   constexpr int64_t W = kLanes<T>;
-  Vec<T> total[kCount], chain[kCount];
-  for (int k = 0; k < kCount; ++k) total[k] = chain[k] = Vec<T>::zero();
-  int64_t chained = 0;
+  Vec<T> levels[kSumLevels * kCount];
+  int64_t chains = 0;
   for (int64_t begin = 0; begin < length; begin += kBlockTerms * W) {
     int64_t end = smaller(begin + kBlockTerms * W, length), i = begin;
     Vec<T> sum[kCount];
@@ -49,14 +48,10 @@ void dot_block(const T* x, const T* w, int64_t length, T* y) {
         sum[k] = multiply_add(source, weight, sum[k]);
       }
     }
-#pragma GCC unroll 8
-    for (int k = 0; k < kCount; ++k) chain[k] = chain[k] + sum[k];
-    if (++chained % kBlockTerms != 0 && end < length) continue;
-    for (int k = 0; k < kCount; ++k) {
-      total[k] = total[k] + chain[k];
-      chain[k] = Vec<T>::zero();
-    }
+    add_to_levels(levels, kCount, kCount, chains++, sum);
   }
+  Vec<T> total[kCount];
+  add_levels(levels, kCount, kCount, chains, total);
 #pragma GCC unroll 8
   for (int k = 0; k < kCount; ++k) y[k] = sum_of_lanes(total[k]);
 }
@@ -76,12 +71,14 @@ void sum_block(const RowSum<T>& job, int64_t i, int64_t j, int64_t length, T* ou
   bool whole = left >= kVectors * W;
   uint32_t lanes[kVectors];
   for (int v = 0; v < kVectors; ++v) lanes[v] = first_lanes(clamp(left - v * W, 0, W));
-  T totals[kCount * kVectors * W] = {};
+  constexpr int kSums = kCount * kVectors;
+  Vec<T> levels[kSumLevels * kSums], total[kSums];
+  int64_t chains = 0;
   for (int64_t n = 0; n < job.terms;) {
     int64_t end = smaller(n + kBlockTerms, job.terms);
-    Vec<T> sum[kCount][kVectors];
+    Vec<T> sum[kSums];
 #pragma GCC unroll 8
-    for (int v = 0; v < kCount * kVectors; ++v) sum[v / kVectors][v % kVectors] = Vec<T>::zero();
+    for (int v = 0; v < kSums; ++v) sum[v] = Vec<T>::zero();
     for (; n < end; ++n) {
       Vec<T> row[kVectors];
       const T* from = job.row + n * job.row_step + j;
@@ -93,17 +90,17 @@ void sum_block(const RowSum<T>& job, int64_t i, int64_t j, int64_t length, T* ou
       for (int k = 0; k < kCount; ++k) {
         Vec<T> factor = Vec<T>::broadcast(job.factor[n * job.factor_step + i + k]);
 #pragma GCC unroll 8
-        for (int v = 0; v < kVectors; ++v) sum[k][v] = multiply_add(factor, row[v], sum[k][v]);
+        for (int v = 0; v < kVectors; ++v) {
+          sum[k * kVectors + v] = multiply_add(factor, row[v], sum[k * kVectors + v]);
+        }
       }
     }
-#pragma GCC unroll 8
-    for (int v = 0; v < kCount * kVectors; ++v) {
-      (Vec<T>::load(totals + v * W) + sum[v / kVectors][v % kVectors]).store(totals + v * W);
-    }
+    add_to_levels(levels, kSums, kSums, chains++, sum);
   }
-  for (int v = 0; v < kCount * kVectors; ++v) {
+  add_levels(levels, kSums, kSums, chains, total);
+  for (int v = 0; v < kSums; ++v) {
     T* to = out + (i + v / kVectors) * job.out_row + j + v % kVectors * W;
-    Vec<T>::load(totals + v * W).store_masked(to, lanes[v % kVectors]);
+    total[v].store_masked(to, lanes[v % kVectors]);
   }
 }
 

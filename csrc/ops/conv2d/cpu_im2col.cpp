@@ -6,8 +6,8 @@
 //   NCHW   cols (C/g*R*S x P*Q), rows (c, r, s), for each image and group
 //   NHWC   cols (P*Q x R*S*C/g), columns (r, s, c)
 // Images are taken in chunks whose columns fit kColumnBytes, at least one image. col2im is a
-// gather: each pixel of the input adds the taps that read it, filter row by filter row, so no two
-// threads write one place.
+// gather: each pixel of the input adds the taps that read it, in the order of w, so no two threads
+// write one place.
 #include <cstdint>
 
 #include "cpu/epilogue.h"
@@ -25,14 +25,14 @@ constexpr int64_t kColumnBytes = 32 << 20;
 template <class T>
 struct Im2col {
   const Conv2dProblem& problem;
+  int64_t images;  // per chunk
   MatrixPlan<T> products;
   Axis h, w;
   int64_t pixels, depth, channels;  // of an output image; of a group
-  int64_t images;                   // per chunk
   T* cols;
 
-  Im2col(const Conv2dProblem& p, int threads, Arena& arena)
-      : problem(p), products(p, threads, arena) {
+  Im2col(const Conv2dProblem& p, Direction direction, int threads, Arena& arena)
+      : problem(p), images(images_at_once(p)), products(p, direction, images, threads, arena) {
     h = in_weight_order(
         forward_axis(p.h, p.r, p.p, p.stride_h, p.pad_top, p.dilation_h, p.flip_kernel));
     w = in_weight_order(
@@ -40,10 +40,13 @@ struct Im2col {
     pixels = p.p * p.q;
     channels = p.c_per_group;
     depth = channels * p.r * p.s;
-    const int64_t image_elems = p.groups * depth * pixels;
-    const int64_t fitting = kColumnBytes / int64_t(sizeof(T)) / max_of(1, image_elems);
-    images = min_of(p.n, max_of(1, fitting));
-    cols = arena.take<T>(images * image_elems);
+    cols = arena.take<T>(images * image_elems(p));
+  }
+
+  static int64_t image_elems(const Conv2dProblem& p) { return p.c * p.r * p.s * p.p * p.q; }
+  static int64_t images_at_once(const Conv2dProblem& p) {
+    const int64_t fitting = kColumnBytes / int64_t(sizeof(T)) / max_of(1, image_elems(p));
+    return min_of(p.n, max_of(1, fitting));
   }
 
   bool nchw() const { return problem.layout == Layout::kNCHW; }
@@ -74,19 +77,20 @@ struct Im2col {
     if (direction == Direction::kWgrad && problem.n == 0) zero_run(out, problem.k * depth);
     for (int64_t first = 0; first < problem.n; first += images) {
       const int64_t count = min_of(images, problem.n - first);
-      const int64_t image_elems = problem.c * problem.h * problem.w;
+      const int64_t x_elems = problem.c * problem.h * problem.w;
       if (direction == Direction::kDgrad) {
         products.backward(count, weights, gradient(grad_y, first), columns(cols));
-        from_columns(count, out + first * image_elems);
+        from_columns(count, out + first * x_elems);
         continue;
       }
-      to_columns(count, x + first * image_elems);
+      to_columns(count, x + first * x_elems);
       const auto matrix = columns(static_cast<const T*>(cols));
       if (direction == Direction::kFprop) {
         products.forward(count, weights, matrix, result(out, first),
                          epilogue_at(epilogue, 0, first * problem.k * pixels));
       } else {
-        products.add_weight_gradient(count, first == 0, gradient(grad_y, first), matrix, out);
+        const int64_t pieces_before = first / images * pieces_of(images * pixels);
+        products.add_weight_gradient(count, pieces_before, gradient(grad_y, first), matrix, out);
       }
     }
   }
@@ -180,50 +184,46 @@ struct Im2col {
   }
 
   T gather_pixel(const T* from, int64_t y, int64_t x) const {
-    T sum = T(0);
+    LongSum<T> sum;
     for (int64_t th = 0; th < h.taps; ++th) {
       const int64_t i = reader(h, y, th);
       if (i < 0) continue;
-      T row_sum = T(0);
       for (int64_t tw = 0; tw < w.taps; ++tw) {
         const int64_t j = reader(w, x, tw);
-        if (j >= 0) row_sum += from[(th * w.taps + tw) * pixels + i * w.count + j];
+        if (j >= 0) sum.add(from[(th * w.taps + tw) * pixels + i * w.count + j]);
       }
-      sum += row_sum;
     }
-    return sum;
+    return sum.total();
   }
 
   void gather_channels(const T* from, int64_t y, int64_t x, T* to) const {
     for (int64_t c = 0; c < channels; c += kLanes<T>) {
       const uint32_t lanes = first_lanes(min_of(kLanes<T>, channels - c));
-      Vec<T> sum = Vec<T>::zero();
+      LongSum<Vec<T>> sum;
       for (int64_t th = 0; th < h.taps; ++th) {
         const int64_t i = reader(h, y, th);
         if (i < 0) continue;
-        Vec<T> row_sum = Vec<T>::zero();
         for (int64_t tw = 0; tw < w.taps; ++tw) {
           const int64_t j = reader(w, x, tw);
           if (j < 0) continue;
           const T* tap =
               from + (i * w.count + j) * problem.groups * depth + (th * w.taps + tw) * channels + c;
-          row_sum = row_sum + Vec<T>::load_masked(tap, lanes);
+          sum.add(Vec<T>::load_masked(tap, lanes));
         }
-        sum = sum + row_sum;
       }
-      sum.store_masked(to + c, lanes);
+      sum.total().store_masked(to + c, lanes);
     }
   }
 };
 
 Reason supports(const Conv2dProblem&, Direction) { return accepted(); }
 
-int64_t workspace_bytes(const Conv2dProblem& problem, Direction, int threads) {
+int64_t workspace_bytes(const Conv2dProblem& problem, Direction direction, int threads) {
   Arena arena(nullptr);
   if (problem.dtype == DType::kFloat32) {
-    Im2col<float>(problem, threads, arena);
+    Im2col<float>(problem, direction, threads, arena);
   } else {
-    Im2col<double>(problem, threads, arena);
+    Im2col<double>(problem, direction, threads, arena);
   }
   return arena.used_bytes();
 }
@@ -232,9 +232,9 @@ void run(const Conv2dProblem& problem, Direction direction, const Conv2dArrays& 
          const Execution& execution) {
   Arena arena(execution.workspace);
   if (problem.dtype == DType::kFloat32) {
-    Im2col<float>(problem, execution.threads, arena).run(direction, arrays);
+    Im2col<float>(problem, direction, execution.threads, arena).run(direction, arrays);
   } else {
-    Im2col<double>(problem, execution.threads, arena).run(direction, arrays);
+    Im2col<double>(problem, direction, execution.threads, arena).run(direction, arrays);
   }
 }
 

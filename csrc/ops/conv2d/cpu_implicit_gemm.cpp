@@ -151,7 +151,8 @@ struct Plan {
     PlaneStore<T> store = {};
 
     Worker(const Plan& plan, Arena& memory) {
-      gemm = GemmScratch<T>::take(memory, plan.grid.max_rows(), plan.grid.max_cols());
+      const int64_t depth = plan.pass.source_channels * plan.pass.problem.r * plan.pass.problem.s;
+      gemm = GemmScratch<T>::take(memory, plan.grid.max_rows(), plan.grid.max_cols(), depth);
       if (!plan.nchw) return;
       // Classes differ in taps by one row and column at most; r x s covers all of them.
       Axis h = plan.pass.axis_h(0), w = plan.pass.axis_w(0);

@@ -7,9 +7,9 @@
 //   NCHW   C ((r, s, c) x filters): A = gathered planes as they are, B = grad_y transposed
 //   NHWC   C (filters x (r, s, c)): A = grad_y transposed, B = gathered pixels as they are
 //
-// Summation tree: blocks of 256 pixels (gemm.h), added in order within pieces of 4096 pixels,
-// pieces added in order. A piece begins at an image; small images share one. Nothing of this
-// depends on threads, which share out tiles of C.
+// Summation tree: pieces of 4096 pixels, each as in gemm.h, added in the levels of cpu/sums.h. A
+// piece begins at an image; small images share one. Nothing of this depends on threads, which share
+// out tiles of C.
 #pragma once
 
 #include <cstdint>
@@ -30,15 +30,13 @@ namespace {
 // Adds finished tiles of (tap, channel) rows to totals whose rows are (channel, tap).
 template <class T>
 struct TotalsStore {
-  T* at;
-  int64_t stride;
-  bool first;
+  PieceStore<T> totals;
   int64_t channels, taps;
 
   void tile(int64_t i, int rows, int64_t j, int cols, const T* sums) const {
     for (int r = 0; r < rows; ++r, sums += kTileCols<T>) {
       const int64_t row = (i + r) % channels * taps + (i + r) / channels;
-      AddingStore<T>{at, stride, first}.tile(row, 1, j, cols, sums);
+      totals.tile(row, 1, j, cols, sums);
     }
   }
 };
@@ -57,6 +55,7 @@ struct WgradPlan {
   int64_t filter;  // elements of a filter
   T* phase_copy;
   T* totals;
+  PieceLevels<T> levels;
   BlockGrid grid;
   char* scratch;
   int64_t scratch_bytes;
@@ -73,6 +72,7 @@ struct WgradPlan {
     filter = p.c_per_group * p.r * p.s;
     phase_copy = arena.take<T>(needs_copy() ? images * p.c * phases.channel_elems() : 0);
     totals = arena.take<T>(nchw ? p.k * filter : 0);
+    levels = PieceLevels<T>::take(arena, pieces_before(p.n), p.k * filter);
     grid = nchw ? block_grid<T>(filter, p.k_per_group, kBlockRows, kBlockCols, p.groups, threads)
                 : block_grid<T>(p.k_per_group, filter, kBlockRows, kBlockCols, p.groups, threads);
     Arena counter(nullptr);
@@ -86,10 +86,17 @@ struct WgradPlan {
     TapTable<T> table;
 
     Worker(const WgradPlan& plan, Arena& memory) {
-      gemm = GemmScratch<T>::take(memory, plan.grid.max_rows(), plan.grid.max_cols());
+      gemm = GemmScratch<T>::take(memory, plan.grid.max_rows(), plan.grid.max_cols(), kPiecePixels);
       if (plan.nchw) table = TapTable<T>::take(memory, plan.h, plan.w, kDepthBlock);
     }
   };
+
+  // Pieces of the images before this one.
+  int64_t pieces_before(int64_t image) const {
+    if (images == 0) return 0;
+    const int64_t pixels = problem.p * problem.q;
+    return image / images * pieces_of(images * pixels) + pieces_of(image % images * pixels);
+  }
 
   bool needs_copy() const { return nchw && phases.needed(); }
 
@@ -141,14 +148,15 @@ struct WgradPlan {
     });
   }
 
+  // `piece` is the store's number of the piece.
   template <class A, class B, class Store>
-  void add(const A& a, const B& b, Store store, Span rows, Span cols, int64_t count,
-           const Worker& worker) const {
+  void add(const A& a, const B& b, const Store& store, int64_t& piece, Span rows, Span cols,
+           int64_t count, const Worker& worker) const {
     const int64_t pixels = count * problem.p * problem.q;
     for (int64_t k = 0; k < pixels; k += kPiecePixels) {
-      const Span piece = {k, min_of(k + kPiecePixels, pixels)};
-      gemm_block(rows, cols, piece, a, b, store, worker.gemm);
-      store.first = false;
+      const Span span = {k, min_of(k + kPiecePixels, pixels)};
+      gemm_block(rows, cols, span, a, b, store, worker.gemm);
+      ++piece;
     }
   }
 
@@ -163,16 +171,19 @@ struct WgradPlan {
       table.planes = {x + image * problem.c * plane, problem.c * plane, plane, problem.h,
                       problem.w};
     }
-    table.set_pixels({0, 0});  // forget the pixels of the last step
+    table.forget_pixels();  // of the last step
     const PlaneRows<T> a = {
-        &table, table.planes.at + group * problem.c_per_group * table.planes.channel_stride,
-        problem.c_per_group};
+        &table,
+        table.planes.at + group * problem.c_per_group * table.planes.channel_stride,
+        problem.c_per_group,
+        {rows.begin / problem.c_per_group, ceil_div(rows.end, problem.c_per_group)}};
     const int64_t plane = problem.p * problem.q, k = problem.k_per_group;
     const PanelsAcrossImages<T> b = {grad_y + (image * problem.k + group * k) * plane,
                                      problem.k * plane, plane};
-    const TotalsStore<T> store = {totals + group * k * filter, k, image == 0, problem.c_per_group,
-                                  problem.r * problem.s};
-    add(a, b, store, rows, cols, count, worker);
+    TotalsStore<T> store = {{totals, group * k * filter, k, levels, pieces_before(image)},
+                            problem.c_per_group,
+                            problem.r * problem.s};
+    add(a, b, store, store.totals.piece, rows, cols, count, worker);
   }
 
   void add_pixels(const T* x, const T* grad_y, int64_t group, Span rows, Span cols, int64_t image,
@@ -183,8 +194,8 @@ struct WgradPlan {
     const int64_t k = problem.k_per_group;
     const RowsTransposed<T> a = {grad_y + image * problem.p * problem.q * problem.k + group * k,
                                  problem.k};
-    add(a, PixelPanels<T>{&gather}, AddingStore<T>{grad_w + group * k * filter, filter, image == 0},
-        rows, cols, count, worker);
+    PieceStore<T> store = {grad_w, group * k * filter, filter, levels, pieces_before(image)};
+    add(a, PixelPanels<T>{&gather}, store, store.piece, rows, cols, count, worker);
   }
 };
 

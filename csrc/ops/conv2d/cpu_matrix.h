@@ -98,22 +98,57 @@ struct MatrixStore {
   }
 };
 
-// Adds finished tiles to a matrix; the first piece of a sum overwrites it.
+// gemm_k of wgrad is summed in pieces of so many pixels, and the pieces in the levels of
+// cpu/sums.h.
+constexpr int64_t kPiecePixels = 4096;
+
+static CK_INLINE int64_t pieces_of(int64_t pixels) { return ceil_div(pixels, kPiecePixels); }
+
+// Where the pieces of a matrix of sums go: the lowest level lies in the matrix itself, the others
+// elsewhere; none if there are too few pieces for them.
 template <class T>
-struct AddingStore {
+struct PieceLevels {
+  int64_t pieces;
+  int64_t elems;  // of the matrix
+  T* upper;
+
+  template <class Arena>
+  static PieceLevels take(Arena& arena, int64_t pieces, int64_t elems) {
+    const int64_t levels = pieces > kSumGroup ? kSumLevels - 1 : 0;
+    return {pieces, elems, arena.template take<T>(levels * elems)};
+  }
+};
+
+// Adds finished tiles of piece number `piece` to the part of the matrix that begins at `first`.
+template <class T>
+struct PieceStore {
   T* at;
-  int64_t stride;
-  bool first;
+  int64_t first, stride;
+  PieceLevels<T> levels;
+  int64_t piece;
 
   void tile(int64_t i, int rows, int64_t j, int cols, const T* sums) const {
     for (int r = 0; r < rows; ++r, sums += kTileCols<T>) {
-      T* row = at + (i + r) * stride + j;
       for (int v = 0; v < cols; v += kLanes<T>) {
         const uint32_t lanes = first_lanes(min_of(cols - v, kLanes<T>));
-        Vec<T> sum = Vec<T>::load(sums + v);
-        if (!first) sum = Vec<T>::load_masked(row + v, lanes) + sum;
-        sum.store_masked(row + v, lanes);
+        add(first + (i + r) * stride + j + v, lanes, Vec<T>::load(sums + v));
       }
+    }
+  }
+
+ private:
+  T* level_at(int level, int64_t index) const {
+    return level == 0 ? at + index : levels.upper + (level - 1) * levels.elems + index;
+  }
+  void add(int64_t index, uint32_t lanes, Vec<T> sum) const {
+    const bool last = piece + 1 == levels.pieces;
+    int64_t before = piece;
+    for (int level = 0;; ++level, before /= kSumGroup) {
+      if (level_holds(level, before)) {
+        sum = Vec<T>::load_masked(level_at(level, index), lanes) + sum;
+      }
+      if (level + 1 < kSumLevels && (last || (before + 1) % kSumGroup == 0)) continue;
+      return sum.store_masked(level_at(last ? 0 : level, index), lanes);
     }
   }
 };
@@ -122,9 +157,6 @@ static inline int threads_for(const Conv2dProblem& problem, int threads) {
   const int64_t filter = problem.c_per_group * problem.r * problem.s;
   return useful_threads(problem.n * problem.p * problem.q * problem.k * filter, threads);
 }
-
-// gemm_k of wgrad is summed in pieces of so many pixels, and the pieces are added in order.
-constexpr int64_t kPiecePixels = 4096;
 
 template <class T>
 struct MatrixPlan {
@@ -135,8 +167,11 @@ struct MatrixPlan {
   int threads;
   char* scratch;
   int64_t scratch_bytes;
+  PieceLevels<T> levels;
 
-  MatrixPlan(const Conv2dProblem& problem, int thread_count, Arena& arena)
+  // wgrad comes `images` images at a time.
+  MatrixPlan(const Conv2dProblem& problem, Direction direction, int64_t images, int thread_count,
+             Arena& arena)
       : layout(problem.layout),
         groups(problem.groups),
         filters(problem.k_per_group),
@@ -144,9 +179,13 @@ struct MatrixPlan {
         pixels(problem.p * problem.q),
         threads(threads_for(problem, thread_count)) {
     Arena counter(nullptr);
-    GemmScratch<T>::take(counter, kBlockRows, kBlockCols);
+    GemmScratch<T>::take(counter, kBlockRows, kBlockCols, longest());
     scratch_bytes = counter.used_bytes();
     scratch = arena.take<char>(scratch_bytes * threads);
+    if (direction != Direction::kWgrad || images == 0) return;
+    const int64_t pieces = problem.n / images * pieces_of(images * pixels);
+    levels = PieceLevels<T>::take(arena, pieces + pieces_of(problem.n % images * pixels),
+                                  groups * filters * depth);
   }
 
   // y = epilogue(w cols), for `images` images.
@@ -194,12 +233,12 @@ struct MatrixPlan {
     }
   }
 
-  // grad_w (+)= grad_y cols^T over `images` images; the first call of a problem overwrites.
-  void add_weight_gradient(int64_t images, bool first, ImageMatrix<const T> grad_y,
+  // grad_w (+)= grad_y cols^T over `images` images, `pieces_before` having been added.
+  void add_weight_gradient(int64_t images, int64_t pieces_before, ImageMatrix<const T> grad_y,
                            ImageMatrix<const T> cols, T* grad_w) const {
     const BlockGrid grid = block_grid<T>(filters, depth, kBlockRows, kBlockCols, groups, threads);
     run(grid, groups, [&](int64_t g, Span rows, Span span, const GemmScratch<T>& memory) {
-      AddingStore<T> store = {grad_w + g * filters * depth, depth, first};
+      PieceStore<T> store = {grad_w, g * filters * depth, depth, levels, pieces_before};
       for (int64_t k = 0; k < images * pixels; k += kPiecePixels) {
         const Span piece = {k, min_of(k + kPiecePixels, images * pixels)};
         if (layout == Layout::kNCHW) {
@@ -211,12 +250,14 @@ struct MatrixPlan {
           gemm_block(rows, span, piece, RowsTransposed<T>{grad_y.image(0, g), grad_y.stride},
                      PanelsOfRows<T>{cols.image(0, g), cols.stride}, store, memory);
         }
-        store.first = false;
+        ++store.piece;
       }
     });
   }
 
  private:
+  int64_t longest() const { return max_of(kPiecePixels, max_of(filters, depth)); }
+
   template <class Body>
   void run(const BlockGrid& grid, int64_t copies, const Body& body) const {
     const int64_t parts = grid.row_parts * grid.col_parts;
@@ -225,7 +266,8 @@ struct MatrixPlan {
       const Span cols = grid.col_span(task / grid.row_parts % grid.col_parts);
       if (rows.size() <= 0 || cols.size() <= 0) return;
       Arena memory(scratch + worker * scratch_bytes);
-      body(task / parts, rows, cols, GemmScratch<T>::take(memory, kBlockRows, kBlockCols));
+      body(task / parts, rows, cols,
+           GemmScratch<T>::take(memory, kBlockRows, kBlockCols, longest()));
     });
   }
   template <class Body>

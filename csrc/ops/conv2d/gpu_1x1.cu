@@ -7,7 +7,7 @@
 // Product, tiles, sums: gpu_pointwise.cuh. wgrad cuts its sums every 4096 pixels; workspace holds
 // one w per chunk, at most 256 MiB at a time.
 //
-// ptxas, sm_80 and sm_90, no spills: float large 119-127 registers, 29.8 KB shared; small 95-105,
+// ptxas, sm_80 and sm_90, no spills: float large 120-127 registers, 29.8 KB shared; small 95-107,
 // 16.0 KB; double 120-128, 20.1 KB. Not run on a GPU.
 #include "ops/conv2d/gpu_pointwise.cuh"
 
@@ -38,28 +38,35 @@ Reason supports(const Conv2dProblem& problem, Direction direction) {
     return refused("padding is ((%lld, %lld), (%lld, %lld)), needs none",
                    (long long)problem.pad_top, (long long)problem.pad_bottom,
                    (long long)problem.pad_left, (long long)problem.pad_right);
+  if (problem.p != problem.h || problem.q != problem.w)  // output padding of a transposed one
+    return refused("the output is %lld x %lld, needs the image's %lld x %lld", (long long)problem.p,
+                   (long long)problem.q, (long long)problem.h, (long long)problem.w);
   const Reason reason = check_coordinates(problem);
   if (reason.refused) return reason;
   return pointwise::check_grid(shape_of(problem, direction));
 }
 
 int64_t workspace_bytes(const Conv2dProblem& problem, Direction direction, int) {
-  return pointwise::partial_bytes(shape_of(problem, direction), size_of(problem.dtype));
+  const pointwise::Shape shape = shape_of(problem, direction);
+  return pointwise::partial_bytes(shape, pointwise::chunks_of(shape), size_of(problem.dtype));
 }
 
 template <class T>
 void run_type(const Conv2dProblem& problem, Direction direction, const Conv2dArrays& arrays,
               const Execution& execution) {
+  const pointwise::Shape shape = shape_of(problem, direction);
   pointwise::run<T>({name_of<T>(kNames, direction),
                      execution.stream,
-                     shape_of(problem, direction),
+                     shape,
                      static_cast<const T*>(arrays.x),
                      static_cast<const T*>(arrays.w),
                      static_cast<const T*>(arrays.y),
                      {static_cast<T*>(arrays.out), static_cast<const T*>(arrays.bias),
                       static_cast<const T*>(arrays.residual), problem.activation, false},
                      static_cast<T*>(execution.workspace),
-                     false});
+                     0,
+                     pointwise::chunks_of(shape),
+                     pointwise::chunks_at_once(shape, sizeof(T))});
 }
 
 void run(const Conv2dProblem& problem, Direction direction, const Conv2dArrays& arrays,

@@ -13,15 +13,15 @@
 //
 // wgrad: a thread sums 1 or 4 filters x 9 filter elements over some pixels of a chunk of 4096 (few
 // channels a group, channels last: 512, 32 groups side by side); the block adds its lanes as 8
-// runs, then the 8, in order; chunks are added in order, in groups of 64. x is read through L1:
+// runs, then the 8, in order; chunks are added in order, in groups of 16. x is read through L1:
 // neighbouring taps and lanes meet the same lines. Workspace: one w per chunk, at most 256 MiB at a
-// time.
+// time, and two where that is not all.
 //
-// Order: fprop and dgrad (channel, tap) in running sums of at most 64 terms, added in order; no
-// atomics.
+// Order: fprop and dgrad (channel, tap) in chains of at most 64 terms, added in the levels of
+// gpu/sums.cuh; no atomics.
 //
-// ptxas, sm_80 and sm_90, no spills: float 1 filter 60-80 registers, 4 filters 90-93, 8 filters
-// 122-127; double 95-126; from global memory 128-158; wgrad 78-145. Not run on a GPU.
+// ptxas, sm_80 and sm_90, no spills: float 1 filter 60-80 registers, 4 filters 86-96, 8 filters
+// 121-126; double 98-126; from global memory 128-158; wgrad 78-145. Not run on a GPU.
 #include "ops/conv2d/gpu_direct.cuh"
 #include "ops/conv2d/gpu_direct_wgrad.cuh"
 
@@ -231,16 +231,15 @@ WgradWork wgrad_work(const Conv2dProblem& problem) {
   work.chunks = larger(ceil_div(problem.n * problem.p * problem.q, work.chunk_pixels), int64_t(1));
   const int64_t partial =
       problem.k * problem.c_per_group * problem.r * problem.s * size_of(problem.dtype);
-  work.at_once = partials_at_once(work.chunks, kPartialBytes / partial);
+  work.at_once = smaller(work.chunks, larger(kPartialBytes / partial, int64_t(1)));
   return work;
 }
 
 int64_t workspace_bytes(const Conv2dProblem& problem, Direction direction, int) {
   if (direction != Direction::kWgrad) return 0;
   const WgradWork work = wgrad_work(problem);
-  if (work.chunks == 1) return 0;
-  return work.at_once * problem.k * problem.c_per_group * problem.r * problem.s *
-         size_of(problem.dtype);
+  return partial_places(work.chunks, work.at_once) * problem.k * problem.c_per_group * problem.r *
+         problem.s * size_of(problem.dtype);
 }
 
 template <class T, class Index, int kFilters, int kGroups>
@@ -266,7 +265,7 @@ void launch_wgrad(const WgradWork& work, WgradArguments& args, const Conv2dArray
           static_cast<const T*>(arrays.y), partials);
     if (work.chunks > 1)
       launch_add_partials(name, execution.stream, out, partials, problem.k * args.elements,
-                          int(count), chunk > 0);
+                          work.at_once, {chunk, int(count), chunk + count == work.chunks});
   }
 }
 

@@ -227,6 +227,8 @@ __global__ void __launch_bounds__(kThreads, kStaged ? 2 : 1)
                       job.column + column < job.columns;
 
   T sum[kStrip][kFilters] = {}, total[kStrip][kFilters] = {};
+  CarriedSums<T, kStrip, kFilters> carried;
+  int chains = 0;
   const auto flush = [&] {
 #pragma unroll
     for (int j = 0; j < kStrip; ++j) {
@@ -236,6 +238,7 @@ __global__ void __launch_bounds__(kThreads, kStaged ? 2 : 1)
         sum[j][k] = T(0);
       }
     }
+    carried.carry(total, ++chains);
   };
   const int taps_h = int(job.taps_h), taps_w = int(job.taps_w), taps = taps_h * taps_w;
   const int out_channel = group * c.filters_per_group + filter;
@@ -341,6 +344,7 @@ __global__ void __launch_bounds__(kThreads, kStaged ? 2 : 1)
     }
   }
   flush();
+  carried.finish(total, chains);
   if (!active) return;
 
   const int64_t channel = (job.group + group) * c.out_channels + job.filter + filter;

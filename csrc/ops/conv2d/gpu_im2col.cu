@@ -5,7 +5,7 @@
 // filters).
 //
 // fprop: lower x, then y = columns * w. wgrad: lower x, then w = y^T * columns. dgrad: columns =
-// y * w, then each x pixel gathers its taps in the order of w, row sums of taps first: no atomics.
+// y * w, then each x pixel gathers its taps in the order of w: no atomics.
 //
 // Columns are laid out as w is: NCHW (image, c, r, s, pixel), NHWC (image, pixel, group, r, s, c).
 // Workspace: columns of as many images as fit 256 MiB, at least one, and wgrad's partials. wgrad
@@ -16,7 +16,7 @@
 // NHWC 16 bytes of channels of one tap, where whole vectors allow; both coalesced. Product:
 // gpu_pointwise.cuh.
 //
-// ptxas, sm_80 and sm_90, no spills: lowering 26-34 registers, gathering 46-56, product as in 1x1.
+// ptxas, sm_80 and sm_90, no spills: lowering 26-34 registers, gathering 48-56, product as in 1x1.
 // Not run on a GPU.
 #include "ops/conv2d/gpu_pointwise.cuh"
 
@@ -110,25 +110,25 @@ template <class T, int kCount, class OffsetOf>
 __device__ __forceinline__ Pack<T, kCount> gather_taps(const Geometry& g, const Strides& strides,
                                                        int32_t h, int32_t w, const T* columns,
                                                        const OffsetOf& offset_of) {
-  Pack<T, kCount> total = zero_pack<T, kCount>();
+  LongSum<T, kCount> sum;
+  typename LongSum<T, kCount>::Carried carried;
   for (int r = 0; r < g.r; ++r) {
     const int32_t reach_h = h + g.pad_top - (g.flip_kernel ? g.r - 1 - r : r) * g.dilation_h;
     const uint32_t p = strides.h.quotient(uint32_t(larger(reach_h, 0)));
     if (reach_h < 0 || int32_t(p * strides.h.divisor) != reach_h || p >= uint32_t(g.p)) continue;
-    Pack<T, kCount> sum = zero_pack<T, kCount>();
-    for (int s = 0; s < g.s; ++s) {
-      const int32_t reach_w = w + g.pad_left - (g.flip_kernel ? g.s - 1 - s : s) * g.dilation_w;
-      const uint32_t q = strides.w.quotient(uint32_t(larger(reach_w, 0)));
-      if (reach_w < 0 || int32_t(q * strides.w.divisor) != reach_w || q >= uint32_t(g.q)) continue;
-      const Pack<T, kCount> pack =
-          load_pack<T, kCount>(columns + offset_of(r, s, int32_t(p), int32_t(q)));
-#pragma unroll
-      for (int i = 0; i < kCount; ++i) sum.value[i] += pack.value[i];
+    for (int part = 0; part < g.s; part += kSumBlock) {
+      const int end = smaller(part + kSumBlock, g.s);
+      sum.expect(end - part, carried);
+      for (int s = part; s < end; ++s) {
+        const int32_t reach_w = w + g.pad_left - (g.flip_kernel ? g.s - 1 - s : s) * g.dilation_w;
+        const uint32_t q = strides.w.quotient(uint32_t(larger(reach_w, 0)));
+        if (reach_w < 0 || int32_t(q * strides.w.divisor) != reach_w || q >= uint32_t(g.q))
+          continue;
+        sum.add(load_pack<T, kCount>(columns + offset_of(r, s, int32_t(p), int32_t(q))));
+      }
     }
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) total.value[i] += sum.value[i];
   }
-  return total;
+  return sum.finish(carried);
 }
 
 template <class T>
@@ -224,12 +224,10 @@ int64_t workspace_bytes(const Conv2dProblem& problem, Direction direction, int) 
   if (problem.n == 0) return 0;
   const int64_t columns = column_bytes(problem, direction);
   if (direction != Direction::kWgrad) return columns;
-  const Passes passes = passes_of(problem, direction);
-  const pointwise::Shape shape = shape_of(problem, direction, passes.images);
-  if (passes.images >= problem.n)
-    return columns + pointwise::partial_bytes(shape, size_of(problem.dtype));
-  return columns + pointwise::chunks_at_once(shape, size_of(problem.dtype)) * problem.k *
-                       shape.channels * size_of(problem.dtype);
+  const int64_t chunks = pointwise::chunks_of(shape_of(problem, direction, problem.n));
+  return columns + pointwise::partial_bytes(
+                       shape_of(problem, direction, passes_of(problem, direction).images), chunks,
+                       size_of(problem.dtype));
 }
 
 template <class T>
@@ -302,15 +300,18 @@ void run_type(const Conv2dProblem& problem, Direction direction, const Conv2dArr
   T* const out = static_cast<T*>(arrays.out);
   T* const columns = static_cast<T*>(execution.workspace);
   const int64_t at_once = passes_of(problem, direction).images;
-  pointwise::Call<T> call = {lowering.name,
-                             execution.stream,
-                             {},
-                             nullptr,
-                             static_cast<const T*>(arrays.w),
-                             nullptr,
-                             {},
-                             nullptr,
-                             false};
+  pointwise::Call<T> call = {
+      lowering.name,
+      execution.stream,
+      {},
+      nullptr,
+      static_cast<const T*>(arrays.w),
+      nullptr,
+      {},
+      nullptr,
+      0,
+      pointwise::chunks_of(shape_of(problem, direction, problem.n)),
+      pointwise::chunks_at_once(shape_of(problem, direction, at_once), sizeof(T))};
   for (int64_t first = 0; first == 0 || first < problem.n; first += at_once) {
     const int64_t images = smaller(at_once, problem.n - first);
     const int64_t x_offset = first * lowering.g.x_n, y_offset = first * lowering.g.y_n;
@@ -333,8 +334,8 @@ void run_type(const Conv2dProblem& problem, Direction direction, const Conv2dArr
       call.out = {out, nullptr, nullptr, Activation::kNone, false};
       if (images > 0)
         call.partials = columns + column_bytes(problem, direction) / int64_t(sizeof(T));
-      call.resume = first > 0;
       pointwise::run(call);
+      call.chunks_before += pointwise::chunks_of(call.shape);
     }
   }
 }

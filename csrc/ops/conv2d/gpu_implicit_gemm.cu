@@ -9,7 +9,7 @@
 // taps that reach it. All classes in one launch; a class without taps writes zeros.
 //
 // wgrad: w[k, c, r, s] = sum over pixels, in chunks of 4096 that are added in order, in groups of
-// 64. Workspace: one w per chunk, at most 256 MiB at a time.
+// 16. Workspace: one w per chunk, at most 256 MiB at a time, and two where that is not all.
 //
 // NCHW puts channels on gemm_m and pixels on gemm_n, NHWC the reverse, so that stores run along
 // memory. NHWC loads 16 bytes where C/groups and K/groups are whole vectors and the arrays are
@@ -20,7 +20,7 @@
 // blocks; double 64 x 64. All give the same bits. Main loop, shared memory and order of sums:
 // gpu/gemm_tile.cuh.
 //
-// ptxas, sm_80 and sm_90, no spills: float large 122-128 registers, 29.8 KB shared; small 104-117,
+// ptxas, sm_80 and sm_90, no spills: float large 121-128 registers, 29.8 KB shared; small 104-117,
 // 16.0 KB; double 122-128, 20.1 KB: at least two blocks a multiprocessor. Not run on a GPU.
 #include "ops/conv2d/gpu_implicit_gemm.cuh"
 
@@ -57,8 +57,8 @@ Work work_of(const Conv2dProblem& problem, Direction direction) {
     work.chunks = larger(ceil_div(work.others, kChunkPixels), int64_t(1));
     work.others = problem.c_per_group * problem.r * problem.s;
     const int64_t partial = problem.k * work.others * size_of(problem.dtype);
-    work.repeats = partials_at_once(
-        work.chunks, smaller(kPartialBytes / partial, kGridLimit / work.blocks(32, 64)));
+    const int64_t fit = smaller(kPartialBytes / partial, kGridLimit / work.blocks(32, 64));
+    work.repeats = smaller(work.chunks, larger(fit, int64_t(1)));
   }
   return work;
 }
@@ -83,7 +83,7 @@ int64_t workspace_bytes(const Conv2dProblem& problem, Direction direction, int) 
       problem.k * problem.c_per_group * problem.r * problem.s * size_of(problem.dtype);
   if (repacks(problem, direction)) return filter_bytes;
   const Work work = work_of(problem, direction);
-  return work.chunks > 1 ? work.repeats * filter_bytes : 0;
+  return partial_places(work.chunks, work.repeats) * filter_bytes;
 }
 
 template <class T>
@@ -127,7 +127,8 @@ void launch_tile(Call<typename Tile::T>& call) {
       launch<wgrad<Tile, kChannelsLast, kVectorized>>(name, grid_of(count), dim3(Tile::kThreads), 0,
                                                       stream, args);
       if (work.chunks > 1)
-        launch_add_partials(name, stream, out, partials, size, int(count), chunk > 0);
+        launch_add_partials(name, stream, out, partials, size, work.repeats,
+                            {chunk, int(count), chunk + count == work.chunks});
     }
   }
 }

@@ -3,7 +3,7 @@
 // images make one long axis, so that small images fill their tiles too.
 //
 // fprop: y = x w^T. dgrad: x = y w. wgrad: w = y^T x, in chunks of at most 4096 pixels, added in
-// order, in groups of 64.
+// order, in groups of 16.
 //
 // NCHW puts channels on gemm_m and pixels on gemm_n, NHWC the reverse; wgrad has filters on gemm_m.
 // Loads and stores take 16 bytes where each operand's contiguous axis is whole vectors and aligned.
@@ -173,13 +173,14 @@ static inline int64_t chunks_at_once(const Shape& shape, int64_t element_bytes) 
   const int64_t by_grid =
       kGridLimit / (shape.groups * ceil_div(shape.filters, 32) * ceil_div(shape.channels, 64));
   const int64_t by_bytes = kPartialBytes / (partial * element_bytes);
-  return partials_at_once(chunks_of(shape), smaller(by_bytes, by_grid));
+  return smaller(chunks_of(shape), larger(smaller(by_bytes, by_grid), int64_t(1)));
 }
 
-static inline int64_t partial_bytes(const Shape& shape, int64_t element_bytes) {
-  if (shape.direction != Direction::kWgrad || chunks_of(shape) <= 1) return 0;
-  return chunks_at_once(shape, element_bytes) * shape.groups * shape.filters * shape.channels *
-         element_bytes;
+// Workspace of a wgrad of `chunks` chunks, shape being all of it or its first part.
+static inline int64_t partial_bytes(const Shape& shape, int64_t chunks, int64_t element_bytes) {
+  if (shape.direction != Direction::kWgrad) return 0;
+  return partial_places(chunks, chunks_at_once(shape, element_bytes)) * shape.groups *
+         shape.filters * shape.channels * element_bytes;
 }
 
 static inline int64_t blocks_of(const Shape& shape, int64_t tile_channels, int64_t tile_pixels) {
@@ -210,7 +211,8 @@ struct Call {
   const T *x, *w, *y;
   Output<T> out;
   T* partials;
-  bool resume;  // wgrad: add to what out holds
+  // wgrad: the chunks before this part of the images and of all, and the room for partials.
+  int64_t chunks_before, all_chunks, at_once;
 };
 
 template <class Tile, bool kAlongRowsA, bool kAlongRowsB, bool kVectorized>
@@ -224,17 +226,17 @@ void launch_product(const Call<typename Tile::T>& call, Arguments<typename Tile:
     launch<product<Tile, kAlongRowsA, kAlongRowsB, kVectorized>>(
         call.name, dim3(unsigned(blocks * chunks)), dim3(Tile::kThreads), 0, call.stream, args);
   };
-  const int64_t chunks = call.shape.direction == Direction::kWgrad ? chunks_of(call.shape) : 1;
-  if (chunks == 1 && !call.resume) return start(1);
+  if (call.shape.direction != Direction::kWgrad || call.all_chunks == 1) return start(1);
   T* const out = args.out.data;
   args.out.data = call.partials;
-  const int64_t at_once = chunks_at_once(call.shape, sizeof(T));
-  for (int64_t chunk = 0; chunk < chunks; chunk += at_once) {
-    const int64_t count = smaller(at_once, chunks - chunk);
+  const int64_t chunks = chunks_of(call.shape);
+  for (int64_t chunk = 0; chunk < chunks; chunk += call.at_once) {
+    const int64_t count = smaller(call.at_once, chunks - chunk),
+                  number = call.chunks_before + chunk;
     args.first_chunk = chunk;
     start(count);
-    launch_add_partials(call.name, call.stream, out, call.partials, args.partial, int(count),
-                        call.resume || chunk > 0);
+    launch_add_partials(call.name, call.stream, out, call.partials, args.partial, call.at_once,
+                        {number, int(count), number + count == call.all_chunks});
   }
 }
 

@@ -5,9 +5,8 @@
 // NCHW has F = (C, H*W) row by row: rows of A lie in place, panels of B are transposed. NHWC has
 // F^T: the reverse.
 // The gradient is (dG + dG^T) F: the sum is made once in the workspace, then it is a plain product.
-// Order of each sum: gemm_k (pixels, or channels in the gradient) ascending in the blocks of
-// cpu/gemm.h; in the product, blocks are added in order to groups of 4096 pixels and groups in
-// order in G itself; then the division by C*H*W.
+// Order of each sum: gemm_k (pixels, or channels in the gradient) ascending as in cpu/gemm.h; then
+// the division by C*H*W.
 #include "cpu/operands.h"
 #include "cpu/tasks.h"
 #include "ops/gram/problem.h"
@@ -17,7 +16,6 @@ namespace CK_ISA {
 namespace {
 
 constexpr int64_t kBlock = 256;  // rows and columns of a block of G: its sums stay in L2
-constexpr int64_t kGroupPixels = 4096;
 
 Reason supports(const GramProblem&, Direction) { return accepted(); }
 
@@ -27,18 +25,11 @@ struct GramStore {
   int64_t c;
   T divisor;
 
-  // Elements on or below the diagonal: added to the groups before, and mirrored after the last.
-  void tile(int64_t i, int rows, int64_t j, int cols, const T* sums, bool first, bool last) const {
+  // Elements on or below the diagonal, and their mirror images.
+  void tile(int64_t i, int rows, int64_t j, int cols, const T* sums) const {
     for (int64_t a = i; a < i + rows; ++a, sums += kTileCols<T>) {
       const int64_t end = min_of(j + cols, a + 1);
-      for (int64_t b = j; b < end; ++b) {
-        T value = first ? sums[b - j] : gram[a * c + b] + sums[b - j];
-        if (last) {
-          value /= divisor;
-          gram[b * c + a] = value;
-        }
-        gram[a * c + b] = value;
-      }
+      for (int64_t b = j; b < end; ++b) gram[a * c + b] = gram[b * c + a] = sums[b - j] / divisor;
     }
   }
 };
@@ -51,23 +42,21 @@ void lower_block(Span rows, Span cols, int64_t depth, const A& a, const B& b,
   const int64_t panels = ceil_div(cols.size(), kTileCols<T>);
   const int64_t row_tiles = ceil_div(rows.size(), kTileRows);
   for (int64_t k = 0; k < depth; k += kDepthBlock) {
-    const int64_t length = min_of(kDepthBlock, depth - k);
-    const bool first = k % kGroupPixels == 0, end = k + length == depth;
-    const bool last = end || (k + length) % kGroupPixels == 0;
+    const DepthStep step(Span{0, depth}, k);
+    const int64_t length = step.end - k;
     const T* const right = b.panels(cols, k, length, scratch.panels);
     for (int64_t t = 0; t < row_tiles; ++t) {
       const Span span = share_of(rows, t, row_tiles);
       const int count = int(span.size());
       const RowTile<T> left = a.rows(span.begin, count, k, length, scratch.row_tile);
-      T* sums = scratch.sums + (span.begin - rows.begin) * panels * kTileCols<T>;
-      for (int64_t p = 0; p < panels; ++p, sums += count * kTileCols<T>) {
+      int64_t at = (span.begin - rows.begin) * panels * kTileCols<T>;
+      for (int64_t p = 0; p < panels; ++p, at += count * kTileCols<T>) {
         const int64_t j = cols.begin + p * kTileCols<T>;
         if (j >= span.end) break;
         const int64_t width = min_of(kTileCols<T>, min_of(cols.end, span.end) - j);
-        T* const out = last ? scratch.tile : sums;
-        tile_function<T>(count, width)(length, left, right + p * length * kTileCols<T>,
-                                       first ? nullptr : sums, out);
-        if (last) store.tile(span.begin, count, j, int(width), out, k < kGroupPixels, end);
+        const T* const sums = add_tile(step, tile_function<T>(count, width), count, left,
+                                       right + p * length * kTileCols<T>, at, scratch);
+        if (sums != nullptr) store.tile(span.begin, count, j, int(width), sums);
       }
     }
   }
@@ -95,11 +84,11 @@ void gram(const GramProblem& p, const GramArrays& arrays, const Execution& execu
   const Triangle cut = cut_triangle<T>(p, execution.threads);
   const int64_t side = min_of(cut.side, p.c);
   Arena count(nullptr);
-  GemmScratch<T>::take(count, side, side);
+  GemmScratch<T>::take(count, side, side, pixels);
   const int64_t worker_bytes = count.used_bytes();
   run_tasks(p.n * cut.count, execution.threads, [&](int64_t task, int64_t worker) {
     Arena arena(static_cast<char*>(execution.workspace) + worker * worker_bytes);
-    const GemmScratch<T> scratch = GemmScratch<T>::take(arena, side, side);
+    const GemmScratch<T> scratch = GemmScratch<T>::take(arena, side, side, pixels);
     const int64_t image = task / cut.count;
     int64_t column = task % cut.count, row = 0;
     while (column > row) column -= ++row;
@@ -148,7 +137,7 @@ void gradient(const GramProblem& p, const GramArrays& arrays, const Execution& e
   T* const sum = whole.take<T>(p.n * p.c * p.c);
   char* const rest = static_cast<char*>(execution.workspace) + whole.used_bytes();
   Arena count(nullptr);
-  GemmScratch<T>::take(count, grid.max_rows(), grid.max_cols());
+  GemmScratch<T>::take(count, grid.max_rows(), grid.max_cols(), p.c);
   const int64_t worker_bytes = count.used_bytes();
 
   const T* const grad = static_cast<const T*>(arrays.grad);
@@ -163,7 +152,8 @@ void gradient(const GramProblem& p, const GramArrays& arrays, const Execution& e
   const int64_t blocks = grid.row_parts * grid.col_parts;
   run_tasks(p.n * blocks, execution.threads, [&](int64_t task, int64_t worker) {
     Arena arena(rest + worker * worker_bytes);
-    const GemmScratch<T> scratch = GemmScratch<T>::take(arena, grid.max_rows(), grid.max_cols());
+    const GemmScratch<T> scratch =
+        GemmScratch<T>::take(arena, grid.max_rows(), grid.max_cols(), p.c);
     const int64_t image = task / blocks;
     const Span rows = grid.row_span(task % blocks / grid.col_parts);
     const Span cols = grid.col_span(task % grid.col_parts);
@@ -184,10 +174,10 @@ int64_t bytes_for(const GramProblem& p, Direction direction, int threads) {
   Arena worker(nullptr), whole(nullptr);
   if (direction == Direction::kFprop) {
     const int64_t side = min_of(cut_triangle<T>(p, threads).side, p.c);
-    GemmScratch<T>::take(worker, side, side);
+    GemmScratch<T>::take(worker, side, side, p.h * p.w);
   } else {
     const BlockGrid grid = gradient_grid<T>(p, threads);
-    GemmScratch<T>::take(worker, grid.max_rows(), grid.max_cols());
+    GemmScratch<T>::take(worker, grid.max_rows(), grid.max_cols(), p.c);
     whole.take<T>(p.n * p.c * p.c);
   }
   return whole.used_bytes() + workers * worker.used_bytes();

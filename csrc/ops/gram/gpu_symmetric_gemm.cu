@@ -3,14 +3,15 @@
 // G is symmetric, so only block tiles at and below the diagonal are computed: 36 of 64 at C = 512.
 // gemm_k is the pixels, which may be very many while tiles are few (C = 64 is one tile), so it is
 // cut into chunks of 4096 pixels, each a block's work, with one partial G a chunk in workspace, at
-// most 256 MiB at a time. `finish` adds the partials, divides by C*H*W and mirrors through a 32 x
-// 33 shared tile, so that both halves are written in runs. The gradient first makes dG + dG^T in
-// workspace, likewise by tiles, then is a plain product. Block tile 64 x 64; float: 128 threads of
-// 8 x 4, double: 256 of 4 x 4. Loads take 16 bytes where each operand's contiguous axis is whole
-// vectors and aligned. Order of each sum: as in the main loop; chunks
-// of 4096 in order. ptxas sm_80, 0 spills: lower_tiles 122-128, gradient 122-126, finish 64-72,
-// add_transpose 46. Not run on a GPU.
+// most 256 MiB at a time. `finish` adds the partials (gpu/output.cuh), divides by C*H*W and mirrors
+// through a 32 x 33 shared tile, so that both halves are written in runs. The gradient first makes
+// dG + dG^T in workspace, likewise by tiles, then is a plain product. Block tile 64 x 64; float:
+// 128 threads of 8 x 4, double: 256 of 4 x 4. Loads take 16 bytes where each operand's contiguous
+// axis is whole vectors and aligned. Order of each sum: as in the main loop; chunks of 4096 in
+// order, in groups of 16. ptxas sm_80, 0 spills: lower_tiles 118-124, gradient 119-124, finish
+// 61-70, add_transpose 46. Not run on a GPU.
 #include "gpu/gemm_tile.cuh"
+#include "gpu/output.cuh"
 #include "ops/gram/problem.h"
 
 namespace ck {
@@ -111,11 +112,11 @@ __global__ void __launch_bounds__(Tile::kThreads, 512 / Tile::kThreads)
 
 template <class T>
 struct FinishArguments {
-  const T* partials;
+  T* partials;  // of all images, then levels that wait
   T* out;
-  int64_t c, divisor;
-  uint32_t tiles, chunks;
-  bool resume, last;  // the sum goes on from what out holds; it is complete after these chunks
+  int64_t c, divisor, at_once;
+  uint32_t tiles;
+  PartialPass pass;
 };
 
 // partials may be out itself where there is one chunk: a block reads what it alone will write.
@@ -126,20 +127,19 @@ __global__ void __launch_bounds__(kMirrorTile* kMirrorRows, 2) finish(FinishArgu
   const TriangleTile tile = triangle_tile(blockIdx.x - image * args.tiles);
   const int64_t row = int64_t(tile.row) * kMirrorTile, column = int64_t(tile.column) * kMirrorTile;
   const int64_t c = args.c;
-  const T* const partials = args.partials + int64_t(image) * args.chunks * c * c;
+  T* const partials = args.partials + int64_t(image) * args.pass.count * c * c;
   T* const out = args.out + int64_t(image) * c * c;
   const int lane = threadIdx.x % kMirrorTile, line = threadIdx.x / kMirrorTile;
   for (int i = line; i < kMirrorTile; i += kMirrorRows) {
     if (row + i >= c || column + lane > row + i) continue;
     const int64_t at = (row + i) * c + column + lane;
-    T sum = args.resume ? out[at] : partials[at];
-    for (uint32_t chunk = args.resume ? 0 : 1; chunk < args.chunks; ++chunk)
-      sum += partials[chunk * c * c + at];
-    if (args.last) sum /= T(args.divisor);
+    T sum =
+        add_pass(args.pass, partials + at, c * c, partials + args.at_once * c * c + at, out + at);
+    if (args.pass.last) sum /= T(args.divisor);
     shared[i][lane] = sum;
     out[at] = sum;
   }
-  if (!args.last) return;
+  if (!args.pass.last) return;
   __syncthreads();
   for (int i = line; i < kMirrorTile; i += kMirrorRows) {
     if (row + lane < c && column + i < row + lane)
@@ -262,7 +262,7 @@ int64_t workspace_bytes(const GramProblem& p, Direction direction, int) {
   const int64_t matrix = p.c * p.c * size_of(p.dtype);
   if (direction == Direction::kDgrad) return p.n * matrix;
   const Pass pass = pass_of(p);
-  return chunks_of(p) == 1 ? 0 : pass.chunks * pass.images * matrix;
+  return partial_places(chunks_of(p), pass.chunks) * pass.images * matrix;
 }
 
 template <class T>
@@ -313,10 +313,9 @@ void run_gram(const GramProblem& p, const GramArrays& arrays, const Execution& e
                                        out,
                                        p.c,
                                        p.normalize ? p.c * pixels : 1,
+                                       pass.chunks,
                                        uint32_t(mirror_tiles),
-                                       uint32_t(count),
-                                       chunk > 0,
-                                       chunk + count == chunks};
+                                       {chunk, int(count), chunk + count == chunks}};
       launch<finish<T>>(name, dim3(unsigned(images * mirror_tiles)),
                         dim3(kMirrorTile * kMirrorRows), 0, execution.stream, rest);
     }

@@ -5,7 +5,8 @@
 // col2im is a gather as well: an image row visits the columns it went to, taps ascending, so rows
 // are independent and nothing is scattered. NCHW sums a row by column phase (column modulo stride):
 // each tap adds one contiguous run, and padding is simply a part of the sums that is not stored.
-// Order of each sum: (r, s) ascending, in blocks of 256 taps.
+// Where padded rows are far longer than the image, NCHW takes its pixels one by one.
+// Order of each sum: (r, s) ascending, in the levels of cpu/sums.h.
 #include "cpu/rows.h"
 #include "cpu/tasks.h"
 #include "ops/im2col/problem.h"
@@ -83,19 +84,21 @@ void im2col_nhwc(const Im2colProblem& p, const T* x, T* cols, int threads) {
 // Sums of one image row of NCHW, by phase: padded column j * stride + phase at [phase][j].
 struct PhasePlan {
   int64_t phases, elems;
-  bool blocks;  // more taps than one block of the sum
+  bool chains;    // more taps than one chain of the sum
+  bool by_pixel;  // the sums would be far more than the pixels and windows
 };
 PhasePlan plan_phases(const Im2colProblem& p) {
   const int64_t reach = (p.s - 1) * p.dilation_w;
   // Both phases of stride 2, even where one stays zero: storing pairs is one shuffle.
   const int64_t phases = p.stride_w == 2 ? 2 : min_of(p.stride_w, reach + 1);
-  return {phases, p.q + reach / p.stride_w, p.r * p.s > kRowSumBlock};
+  const int64_t elems = p.q + reach / p.stride_w, most = 4 * (p.q + p.w) + 64;
+  return {phases, elems, p.r * p.s > kChain, max_of(elems, p.stride_w) > most};
 }
 
 template <class T>
 struct Col2imScratch {
   T* sums;
-  T* totals;          // of finished blocks
+  T* levels;          // of finished chains
   const T** sources;  // NHWC: the columns of one pixel
 
   static Col2imScratch take(Arena& arena, const Im2colProblem& p) {
@@ -105,8 +108,9 @@ struct Col2imScratch {
       return scratch;
     }
     const PhasePlan plan = plan_phases(p);
+    if (plan.by_pixel) return scratch;
     scratch.sums = arena.take<T>(plan.phases * plan.elems);
-    if (plan.blocks) scratch.totals = arena.take<T>(plan.phases * plan.elems);
+    if (plan.chains) scratch.levels = arena.take<T>(kSumLevels * plan.phases * plan.elems);
     return scratch;
   }
 };
@@ -144,6 +148,36 @@ void store_phases(const Im2colProblem& p, const PhasePlan& plan, const T* sums, 
   }
 }
 
+// Calls visit(window, tap), taps ascending, for the windows of one axis that cover padded pixel t.
+template <class Visit>
+CK_INLINE void covering_windows(int64_t t, int64_t stride, int64_t dilation, int64_t taps,
+                                int64_t windows, Visit visit) {
+  if (dilation > stride) {  // fewer taps than windows
+    for (int64_t tap = 0; tap < taps && tap * dilation <= t; ++tap) {
+      const int64_t offset = t - tap * dilation;
+      if (offset % stride == 0 && offset / stride < windows) visit(offset / stride, tap);
+    }
+    return;
+  }
+  for (int64_t i = min_of(windows - 1, t / stride); i >= 0; --i) {
+    const int64_t offset = t - i * stride;
+    const int64_t tap = dilation == 1 ? offset : offset / dilation;
+    if (tap >= taps) return;
+    if (tap * dilation == offset) visit(i, tap);
+  }
+}
+
+template <class T>
+T sum_of_pixel(const Im2colProblem& p, const T* columns, int64_t h, int64_t w) {
+  LongSum<T> sum;
+  covering_windows(h + p.pad_top, p.stride_h, p.dilation_h, p.r, p.p, [&](int64_t i, int64_t r) {
+    covering_windows(w + p.pad_left, p.stride_w, p.dilation_w, p.s, p.q, [&](int64_t j, int64_t s) {
+      sum.add(columns[((r * p.s + s) * p.p + i) * p.q + j]);
+    });
+  });
+  return sum.total();
+}
+
 template <class T>
 void col2im_nchw(const Im2colProblem& p, const T* cols, T* x, const Execution& execution) {
   const PhasePlan plan = plan_phases(p);
@@ -158,42 +192,39 @@ void col2im_nchw(const Im2colProblem& p, const T* cols, T* x, const Execution& e
     const Col2imScratch<T> scratch = Col2imScratch<T>::take(own, p);
     const int64_t plane = task / bands, first = task % bands * 8;
     for (int64_t h = first; h < min_of(p.h, first + 8); ++h) {
+      T* const row = x + (plane * p.h + h) * p.w;
+      if (plan.by_pixel) {
+        const T* const columns = cols + plane * p.r * p.s * p.p * p.q;
+        for (int64_t w = 0; w < p.w; ++w) row[w] = sum_of_pixel(p, columns, h, w);
+        continue;
+      }
       fill(scratch.sums, phase_elems, T(0));
-      if (plan.blocks) fill(scratch.totals, phase_elems, T(0));
-      int64_t block = 0;
+      int64_t chains = 0, terms = 0;
+      const auto close_chain = [&] {
+        add_to_levels(scratch.levels, phase_elems, phase_elems, chains++, scratch.sums);
+        fill(scratch.sums, phase_elems, T(0));
+        terms = 0;
+      };
       for (int64_t r = 0; r < p.r; ++r) {
         const int64_t offset = h + p.pad_top - r * p.dilation_h;
         if (offset < 0) break;
         if (offset % p.stride_h != 0 || offset / p.stride_h >= p.p) continue;
         for (int64_t s = 0; s < p.s; ++s) {
           const int64_t tap = r * p.s + s;
-          if (plan.blocks && tap / kRowSumBlock != block) {
-            add_row(scratch.totals, scratch.sums, phase_elems);
-            fill(scratch.sums, phase_elems, T(0));
-            block = tap / kRowSumBlock;
-          }
+          if (terms == kChain) close_chain();
+          ++terms;
           const int64_t t = s * p.dilation_w;
           add_row(scratch.sums + t % p.stride_w * plan.elems + t / p.stride_w,
                   cols + ((plane * p.r * p.s + tap) * p.p + offset / p.stride_h) * p.q, p.q);
         }
       }
-      if (plan.blocks) add_row(scratch.totals, scratch.sums, phase_elems);
-      store_phases(p, plan, plan.blocks ? scratch.totals : scratch.sums,
-                   x + (plane * p.h + h) * p.w);
+      if (chains > 0) {
+        close_chain();
+        add_levels(scratch.levels, phase_elems, phase_elems, chains, scratch.sums);
+      }
+      store_phases(p, plan, scratch.sums, row);
     }
   });
-}
-
-// Calls visit(window, tap), taps ascending, for the windows of one axis that cover padded pixel t.
-template <class Visit>
-CK_INLINE void covering_windows(int64_t t, int64_t stride, int64_t dilation, int64_t taps,
-                                int64_t windows, Visit visit) {
-  for (int64_t i = min_of(windows - 1, t / stride); i >= 0; --i) {
-    const int64_t offset = t - i * stride;
-    const int64_t tap = dilation == 1 ? offset : offset / dilation;
-    if (tap >= taps) return;
-    if (tap * dilation == offset) visit(i, tap);
-  }
 }
 
 // An image row of few channels: whole window rows are added, windows descending, so that taps
@@ -218,7 +249,7 @@ void col2im_nhwc(const Im2colProblem& p, const T* cols, T* x, const Execution& e
   Col2imScratch<T>::take(arena, p);
   const int64_t worker_bytes = arena.used_bytes();
   const int64_t pixel_elems = p.r * p.s * p.c;
-  const bool narrow = p.c < kLanes<T> && p.dilation_w == 1 && p.r * p.s <= kRowSumBlock;
+  const bool narrow = p.c < kLanes<T> && p.dilation_w == 1 && p.r * p.s <= kChain;
   run_tasks(p.n * p.h, execution.threads, [&](int64_t task, int64_t worker) {
     Arena own(static_cast<char*>(execution.workspace) + worker * worker_bytes);
     const Col2imScratch<T> scratch = Col2imScratch<T>::take(own, p);

@@ -1,14 +1,15 @@
 // im2col.{fprop,dgrad}.gather, float32 and float64, NCHW and NHWC: windows to columns, and back.
-// Needs: coordinates below 2^29 and rows of columns below 2^31 elements; arrays may be any size.
+// Needs: nothing. Coordinates from 2^29 on and rows of columns of 2^31 elements or more are taken
+// with 64-bit coordinates.
 // im2col, NCHW: a thread owns an output pixel and writes its R * S taps, each a run along the warp;
 // reads of neighbouring taps and pixels meet in L1. NHWC: lanes run along a pixel's columns
 // (r, s, c) by groups of 16 bytes where C and the pointers allow it, 4 groups a thread in flight.
 // Both write every column once, coalesced; writes are R * S times the reads and set the pace.
 // col2im gathers: a thread owns an image pixel (or 16 bytes of its channels) and adds the columns
-// it went to. No atomics, no zero fill. Order: (r, s) ascending, in blocks of 256 terms.
-// Limit: memory: columns + image. ptxas sm_80, 0 spills: planes 24, pixels 28-38, col2im 38-40. Not
-// run on a GPU.
-#include "gpu/element.cuh"
+// it went to. No atomics, no zero fill. Order: (r, s) ascending, in the levels of gpu/sums.cuh.
+// Limit: memory: columns + image. ptxas sm_80, 0 spills: planes 24, pixels 28-38, col2im 36-38;
+// 64-bit coordinates 32, 40-42, 52. Not run on a GPU.
+#include "gpu/sums.cuh"
 #include "ops/im2col/problem.h"
 
 namespace ck {
@@ -17,78 +18,88 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kUnroll = 4;
-constexpr int kSumBlock = 256;
 constexpr int64_t kItems = int64_t(1) << 30;  // of one launch, unless one line has more
+// 32-bit coordinates, padding included, stay below: sums of a few of them fit.
 constexpr int64_t kCoordinates = int64_t(1) << 29;
 
 // Work is cut into lines: rows of output pixels in im2col, rows of the image in col2im.
+template <class Index>
 struct Geometry {
-  int32_t h, w, p, q, r, s;
-  int32_t stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w;
-  int32_t c;                                 // NHWC's; 1 for the planes of NCHW
+  using Number = typename Counting<Index>::Number;
+  using Divide = typename Counting<Index>::Divide;
+  Index h, w, p, q, r, s;
+  Index stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w;
+  Index c;                                   // NHWC's; 1 for the planes of NCHW
   int64_t col_image, col_p, col_q, col_tap;  // elements between neighbours in cols
-  FastDivide by_line, by_group, by_rows;     // items of a line, of a pixel; lines of an image
-  FastDivide by_c, by_s;                     // groups of channels; taps of a row
-  uint32_t items;
-  int32_t first_row;    // line number 0 is this row
-  int64_t first_image;  // of this image
+  Divide by_line, by_group, by_rows;         // items of a line, of a pixel; lines of an image
+  Divide by_c, by_s;                         // groups of channels; taps of a row
+  Number first_item, items;                  // of one launch: [first_item, items)
+  Index first_row;                           // line number 0 is this row
+  int64_t first_image;                       // of this image
 };
 
+template <class Index>
 struct Line {
   int64_t image;
-  int32_t row;
+  Index row;
 };
-static __device__ __forceinline__ Line line_of(const Geometry& g, uint32_t line) {
-  const uint32_t row = line + uint32_t(g.first_row), image = g.by_rows.quotient(row);
-  return {g.first_image + image, int32_t(g.by_rows.remainder(row, image))};
+template <class Index>
+static __device__ __forceinline__ Line<Index> line_of(const Geometry<Index>& g,
+                                                      typename Counting<Index>::Number line) {
+  const auto row = line + typename Counting<Index>::Number(g.first_row);
+  const auto image = g.by_rows.quotient(row);
+  return {g.first_image + int64_t(image), Index(g.by_rows.remainder(row, image))};
 }
 
-template <class T>
+template <class T, class Index>
 __global__ void __launch_bounds__(kThreads, 2)
-    im2col_planes(Geometry g, const T* __restrict__ x, T* __restrict__ cols) {
-  const uint32_t item = blockIdx.x * kThreads + threadIdx.x;
+    im2col_planes(Geometry<Index> g, const T* __restrict__ x, T* __restrict__ cols) {
+  using Number = typename Counting<Index>::Number;
+  const Number item = item_number(g, kThreads);
   if (item >= g.items) return;
-  const uint32_t number = g.by_line.quotient(item);
-  const Line line = line_of(g, number);
-  const int32_t q = int32_t(g.by_line.remainder(item, number));
+  const Number number = g.by_line.quotient(item);
+  const Line<Index> line = line_of(g, number);
+  const Index q = Index(g.by_line.remainder(item, number));
   const T* const plane = x + line.image * g.h * g.w;
   T* to = cols + line.image * g.col_image + line.row * g.col_p + q;
-  const int32_t top = line.row * g.stride_h - g.pad_top, left = q * g.stride_w - g.pad_left;
-  for (int32_t r = 0; r < g.r; ++r) {
-    const int32_t h = top + r * g.dilation_h;
+  const Index top = line.row * g.stride_h - g.pad_top, left = q * g.stride_w - g.pad_left;
+  for (Index r = 0; r < g.r; ++r) {
+    const Index h = top + r * g.dilation_h;
     const T* const row = plane + int64_t(h) * g.w;
-    const bool row_inside = uint32_t(h) < uint32_t(g.h);
+    const bool row_inside = Number(h) < Number(g.h);
 #pragma unroll 4
-    for (int32_t s = 0; s < g.s; ++s) {
-      const int32_t w = left + s * g.dilation_w;
-      *to = row_inside && uint32_t(w) < uint32_t(g.w) ? row[w] : T(0);
+    for (Index s = 0; s < g.s; ++s) {
+      const Index w = left + s * g.dilation_w;
+      *to = row_inside && Number(w) < Number(g.w) ? row[w] : T(0);
       to += g.col_tap;
     }
   }
 }
 
-template <class T, int kWidth>
+template <class T, class Index, int kWidth>
 __global__ void __launch_bounds__(kThreads, 2)
-    im2col_pixels(Geometry g, const T* __restrict__ x, T* __restrict__ cols) {
-  const uint32_t first = blockIdx.x * uint32_t(kThreads * kUnroll) + threadIdx.x;
+    im2col_pixels(Geometry<Index> g, const T* __restrict__ x, T* __restrict__ cols) {
+  using Number = typename Counting<Index>::Number;
+  const Number first = item_number(g, kThreads * kUnroll);
   Pack<T, kWidth> pack[kUnroll];
   int64_t at[kUnroll];
 #pragma unroll
   for (int i = 0; i < kUnroll; ++i) {
-    const uint32_t item = first + uint32_t(i) * kThreads;
+    const Number item = first + Number(i) * kThreads;
     at[i] = -1;
     if (item >= g.items) continue;
-    const uint32_t number = g.by_line.quotient(item);
-    const uint32_t in_line = g.by_line.remainder(item, number);
-    const Line line = line_of(g, number);
-    const uint32_t q = g.by_group.quotient(in_line);
-    const uint32_t group = g.by_group.remainder(in_line, q);
-    const uint32_t tap = g.by_c.quotient(group), c = g.by_c.remainder(group, tap) * kWidth;
-    const uint32_t r = g.by_s.quotient(tap), s = g.by_s.remainder(tap, r);
-    const int32_t h = line.row * g.stride_h - g.pad_top + int32_t(r) * g.dilation_h;
-    const int32_t w = int32_t(q) * g.stride_w - g.pad_left + int32_t(s) * g.dilation_w;
-    at[i] = line.image * g.col_image + line.row * g.col_p + q * g.col_q + int64_t(group) * kWidth;
-    pack[i] = uint32_t(h) < uint32_t(g.h) && uint32_t(w) < uint32_t(g.w)
+    const Number number = g.by_line.quotient(item);
+    const Number in_line = g.by_line.remainder(item, number);
+    const Line<Index> line = line_of(g, number);
+    const Number q = g.by_group.quotient(in_line);
+    const Number group = g.by_group.remainder(in_line, q);
+    const Number tap = g.by_c.quotient(group), c = g.by_c.remainder(group, tap) * kWidth;
+    const Number r = g.by_s.quotient(tap), s = g.by_s.remainder(tap, r);
+    const Index h = line.row * g.stride_h - g.pad_top + Index(r) * g.dilation_h;
+    const Index w = Index(q) * g.stride_w - g.pad_left + Index(s) * g.dilation_w;
+    at[i] = line.image * g.col_image + line.row * g.col_p + int64_t(q) * g.col_q +
+            int64_t(group) * kWidth;
+    pack[i] = Number(h) < Number(g.h) && Number(w) < Number(g.w)
                   ? load_pack<T, kWidth>(x + ((line.image * g.h + h) * g.w + w) * g.c + c)
                   : zero_pack<T, kWidth>();
   }
@@ -98,112 +109,109 @@ __global__ void __launch_bounds__(kThreads, 2)
   }
 }
 
-template <class T, int kWidth>
+template <class T, class Index, int kWidth>
 __global__ void __launch_bounds__(kThreads, 2)
-    col2im_pixels(Geometry g, const T* __restrict__ cols, T* __restrict__ x) {
-  const uint32_t item = blockIdx.x * kThreads + threadIdx.x;
+    col2im_pixels(Geometry<Index> g, const T* __restrict__ cols, T* __restrict__ x) {
+  using Number = typename Counting<Index>::Number;
+  const Number item = item_number(g, kThreads);
   if (item >= g.items) return;
-  const uint32_t number = g.by_line.quotient(item);
-  const uint32_t in_line = g.by_line.remainder(item, number);
-  const Line line = line_of(g, number);
-  const uint32_t column = g.by_group.quotient(in_line);
+  const Number number = g.by_line.quotient(item);
+  const Number in_line = g.by_line.remainder(item, number);
+  const Line<Index> line = line_of(g, number);
+  const Number column = g.by_group.quotient(in_line);
   const int64_t c = int64_t(g.by_group.remainder(in_line, column)) * kWidth;
-  const int32_t t_h = line.row + g.pad_top, t_w = int32_t(column) + g.pad_left;
+  const Index t_h = line.row + g.pad_top, t_w = Index(column) + g.pad_left;
   const T* const image = cols + line.image * g.col_image + c;
 
-  T total[kWidth] = {}, sum[kWidth] = {};
-  int32_t terms = 0;
+  LongSum<T, kWidth> sum;
+  typename LongSum<T, kWidth>::Carried carried;
   // Windows descending, so that taps ascend.
-  const int32_t q_last = smaller(g.q - 1, t_w / g.stride_w);
-  for (int32_t p = smaller(g.p - 1, t_h / g.stride_h); p >= 0; --p) {
-    const int32_t above = t_h - p * g.stride_h;
-    const int32_t r = g.dilation_h == 1 ? above : above / g.dilation_h;
+  const Index q_last = smaller(g.q - 1, t_w / g.stride_w);
+  for (Index p = smaller(g.p - 1, t_h / g.stride_h); p >= 0; --p) {
+    const Index above = t_h - p * g.stride_h;
+    const Index r = g.dilation_h == 1 ? above : above / g.dilation_h;
     if (r >= g.r) break;
     if (r * g.dilation_h != above) continue;
-    for (int32_t q = q_last; q >= 0; --q) {
-      const int32_t before = t_w - q * g.stride_w;
-      const int32_t s = g.dilation_w == 1 ? before : before / g.dilation_w;
+    for (Index q = q_last; q >= 0; --q) {
+      const Index before = t_w - q * g.stride_w;
+      const Index s = g.dilation_w == 1 ? before : before / g.dilation_w;
       if (s >= g.s) break;
       if (s * g.dilation_w != before) continue;
-      const Pack<T, kWidth> pack = load_pack<T, kWidth>(image + p * g.col_p + q * g.col_q +
-                                                        (int64_t(r) * g.s + s) * g.col_tap);
-#pragma unroll
-      for (int v = 0; v < kWidth; ++v) sum[v] += pack.value[v];
-      if (++terms % kSumBlock == 0) {
-#pragma unroll
-        for (int v = 0; v < kWidth; ++v) {
-          total[v] += sum[v];
-          sum[v] = T(0);
-        }
-      }
+      sum.expect(1, carried);
+      sum.add(load_pack<T, kWidth>(image + p * g.col_p + q * g.col_q +
+                                   (int64_t(r) * g.s + s) * g.col_tap));
     }
   }
-  Pack<T, kWidth> result;
-#pragma unroll
-  for (int v = 0; v < kWidth; ++v) result.value[v] = total[v] + sum[v];
-  store_pack<T, kWidth>(x + ((line.image * g.h + line.row) * g.w + column) * g.c + c, result);
+  store_pack<T, kWidth>(x + ((line.image * g.h + line.row) * g.w + column) * g.c + c,
+                        sum.finish(carried));
 }
 
-Reason supports(const Im2colProblem& p, Direction) {
+Reason supports(const Im2colProblem&, Direction) { return accepted(); }
+
+bool needs_wide_coordinates(const Im2colProblem& p) {
   const int64_t reach_h = p.h + p.pad_top + p.pad_bottom + (p.r - 1) * p.dilation_h + p.stride_h;
   const int64_t reach_w = p.w + p.pad_left + p.pad_right + (p.s - 1) * p.dilation_w + p.stride_w;
-  if (reach_h > kCoordinates || reach_w > kCoordinates) {
-    return refused("windows reach %lld x %lld padded pixels, needs at most 2**29 each",
-                   (long long)reach_h, (long long)reach_w);
-  }
+  if (reach_h > kCoordinates || reach_w > kCoordinates) return true;
   const bool nhwc = p.layout == Layout::kNHWC;
   const int64_t channels = nhwc ? p.c : 1;
   // No overflow: the columns' bytes were bounded when the problem was made.
-  const int64_t line = larger(p.q * (nhwc ? p.r * p.s * p.c : 1), p.w * channels);
-  if (line > INT32_MAX) {
-    return refused("a row of pixels has %lld elements, needs under 2**31", (long long)line);
-  }
-  return accepted();
+  return larger(p.q * (nhwc ? p.r * p.s * p.c : 1), p.w * channels) > INT32_MAX;
 }
 
 int64_t workspace_bytes(const Im2colProblem&, Direction, int) { return 0; }
 
 // `groups`: items of one pixel of a line; `rows`, `columns`: lines of an image, pixels of a line.
-Geometry make_geometry(const Im2colProblem& p, int64_t rows, int64_t columns, int64_t groups,
-                       int width) {
+template <class Index>
+Geometry<Index> make_geometry(const Im2colProblem& p, int64_t rows, int64_t columns, int64_t groups,
+                              int width) {
   const bool nhwc = p.layout == Layout::kNHWC;
-  Geometry g = {};
-  g.h = int32_t(p.h), g.w = int32_t(p.w), g.p = int32_t(p.p), g.q = int32_t(p.q);
-  g.r = int32_t(p.r), g.s = int32_t(p.s);
-  g.stride_h = int32_t(p.stride_h), g.stride_w = int32_t(p.stride_w);
-  g.pad_top = int32_t(p.pad_top), g.pad_left = int32_t(p.pad_left);
-  g.dilation_h = int32_t(p.dilation_h), g.dilation_w = int32_t(p.dilation_w);
+  Geometry<Index> g = {};
+  g.h = Index(p.h), g.w = Index(p.w), g.p = Index(p.p), g.q = Index(p.q);
+  g.r = Index(p.r), g.s = Index(p.s);
+  g.stride_h = Index(p.stride_h), g.stride_w = Index(p.stride_w);
+  g.pad_top = Index(p.pad_top), g.pad_left = Index(p.pad_left);
+  g.dilation_h = Index(p.dilation_h), g.dilation_w = Index(p.dilation_w);
   const int64_t pixels = p.p * p.q, taps = p.r * p.s;
-  g.c = nhwc ? int32_t(p.c) : 1;
+  g.c = nhwc ? Index(p.c) : 1;
   g.col_image = taps * pixels * g.c;
   g.col_tap = nhwc ? p.c : pixels;
   g.col_q = nhwc ? taps * p.c : 1;
   g.col_p = p.q * g.col_q;
-  g.by_line = fast_divide(columns * groups);
-  g.by_group = fast_divide(groups);
-  g.by_rows = fast_divide(rows);
-  g.by_c = fast_divide(g.c / width);
-  g.by_s = fast_divide(p.s);
+  g.by_line = Counting<Index>::divide(columns * groups);
+  g.by_group = Counting<Index>::divide(groups);
+  g.by_rows = Counting<Index>::divide(rows);
+  g.by_c = Counting<Index>::divide(g.c / width);
+  g.by_s = Counting<Index>::divide(p.s);
   return g;
 }
 
-// Calls launch_lines(geometry, blocks) for as many lines at a time as 32-bit numbers allow.
-template <class Launch>
-void for_each_launch(const Im2colProblem& p, Geometry g, int items_per_block,
+// Calls launch_lines(geometry, blocks) for as many lines at a time as 32-bit numbers allow; with
+// 64-bit ones for as many items as a launch takes.
+template <class Index, class Launch>
+void for_each_launch(const Im2colProblem& p, Geometry<Index> g, int items_per_block,
                      const Launch& launch_lines) {
   const int64_t images = p.layout == Layout::kNHWC ? p.n : p.n * p.c;
   const int64_t rows = g.by_rows.divisor, lines = images * rows;
+  if constexpr (sizeof(Index) == 8) {
+    const int64_t all = lines * int64_t(g.by_line.divisor);
+    for (int64_t first = 0; first < all; first += kItems) {
+      g.first_item = uint64_t(first);
+      g.items = uint64_t(smaller(first + kItems, all));
+      launch_lines(g, dim3(unsigned(ceil_div(smaller(kItems, all - first), items_per_block))));
+    }
+    return;
+  }
   const int64_t at_once = larger(kItems / int64_t(g.by_line.divisor), int64_t(1));
   for (int64_t first = 0; first < lines; first += at_once) {
     const int64_t items = smaller(at_once, lines - first) * g.by_line.divisor;
-    g.items = uint32_t(items);
+    g.items = typename Counting<Index>::Number(items);
     g.first_image = first / rows;
-    g.first_row = int32_t(first % rows);
+    g.first_row = Index(first % rows);
     launch_lines(g, dim3(unsigned(ceil_div(items, items_per_block))));
   }
 }
 
-template <class T, int kWidth>
+template <class T, class Index, int kWidth>
 void run_width(const Im2colProblem& p, Direction direction, const Im2colArrays& arrays,
                void* stream) {
   const bool nhwc = p.layout == Layout::kNHWC, single = sizeof(T) == 4;
@@ -211,34 +219,37 @@ void run_width(const Im2colProblem& p, Direction direction, const Im2colArrays& 
   T* const out = static_cast<T*>(arrays.out);
   const dim3 block(kThreads);
   if (direction == Direction::kDgrad) {
-    const Geometry all = make_geometry(p, p.h, p.w, nhwc ? p.c / kWidth : 1, kWidth);
-    for_each_launch(p, all, kThreads, [&](const Geometry& g, dim3 grid) {
-      launch<col2im_pixels<T, kWidth>>(
+    const auto all = make_geometry<Index>(p, p.h, p.w, nhwc ? p.c / kWidth : 1, kWidth);
+    for_each_launch(p, all, kThreads, [&](const Geometry<Index>& g, dim3 grid) {
+      launch<col2im_pixels<T, Index, kWidth>>(
           single ? "im2col.dgrad.gather.f32" : "im2col.dgrad.gather.f64", grid, block, 0, stream, g,
           in, out);
     });
     return;
   }
   const char* name = single ? "im2col.fprop.gather.f32" : "im2col.fprop.gather.f64";
-  const Geometry all = make_geometry(p, p.p, p.q, nhwc ? p.r * p.s * p.c / kWidth : 1, kWidth);
-  for_each_launch(p, all, nhwc ? kThreads * kUnroll : kThreads, [&](const Geometry& g, dim3 grid) {
-    if (nhwc) {
-      launch<im2col_pixels<T, kWidth>>(name, grid, block, 0, stream, g, in, out);
-    } else {
-      launch<im2col_planes<T>>(name, grid, block, 0, stream, g, in, out);
-    }
-  });
+  const auto all = make_geometry<Index>(p, p.p, p.q, nhwc ? p.r * p.s * p.c / kWidth : 1, kWidth);
+  for_each_launch(
+      p, all, nhwc ? kThreads * kUnroll : kThreads, [&](const Geometry<Index>& g, dim3 grid) {
+        if (nhwc) {
+          launch<im2col_pixels<T, Index, kWidth>>(name, grid, block, 0, stream, g, in, out);
+        } else {
+          launch<im2col_planes<T, Index>>(name, grid, block, 0, stream, g, in, out);
+        }
+      });
 }
 
 template <class T>
 void run_typed(const Im2colProblem& p, Direction direction, const Im2colArrays& arrays,
                void* stream) {
   constexpr int kWidth = kVectorBytes / sizeof(T);
-  if (p.layout == Layout::kNHWC && p.c % kWidth == 0 && is_vector_aligned(arrays.in) &&
-      is_vector_aligned(arrays.out)) {
-    run_width<T, kWidth>(p, direction, arrays, stream);
+  if (needs_wide_coordinates(p)) {
+    run_width<T, int64_t, 1>(p, direction, arrays, stream);
+  } else if (p.layout == Layout::kNHWC && p.c % kWidth == 0 && is_vector_aligned(arrays.in) &&
+             is_vector_aligned(arrays.out)) {
+    run_width<T, int32_t, kWidth>(p, direction, arrays, stream);
   } else {
-    run_width<T, 1>(p, direction, arrays, stream);
+    run_width<T, int32_t, 1>(p, direction, arrays, stream);
   }
 }
 

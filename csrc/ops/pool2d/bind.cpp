@@ -37,10 +37,12 @@ Pool2dProblem read_problem(const Request& call, bool is_max, Direction direction
   return make_pool2d_problem(request);
 }
 
-std::vector<OutputSpec> output_specs(const Pool2dProblem& problem, Direction direction) {
+std::vector<OutputSpec> output_specs(const Request& call, const Pool2dProblem& problem,
+                                     Direction direction) {
   const Shape shape = output_shape(problem, direction);
-  std::vector<OutputSpec> specs = {{shape, dtype_name(problem.dtype)}};
-  if (problem.is_max && direction == Direction::kFprop) specs.push_back({shape, "int64"});
+  std::vector<OutputSpec> specs = {{shape, call.result_dtype()}};
+  if (problem.is_max && direction == Direction::kFprop && call.flag("return_indices"))
+    specs.push_back({shape, "int64"});
   return specs;
 }
 
@@ -49,26 +51,40 @@ void set_pointers(Pool2dArrays& arrays, bool is_max, Direction direction, std::s
   arrays.out = out[0];
   if (direction == Direction::kFprop) {
     arrays.x = in[0];
-    if (is_max) arrays.indices_out = static_cast<int64_t*>(out[1]);  // null: not wanted
+    if (out.size() > 1) arrays.indices_out = static_cast<int64_t*>(out[1]);
   } else {
     arrays.y = in[0];
     if (is_max) arrays.indices_in = static_cast<const int64_t*>(in[1]);
   }
 }
 
+// Arrays of 16 bits are widened by the image, and a large one leaves the cache. To a pool, some
+// channels that lie one after the other are an image too.
+Pool2dProblem with_small_images(const Pool2dProblem& problem) {
+  constexpr int64_t kPixels = int64_t(1) << 18;
+  Pool2dProblem small = problem;
+  if (problem.layout == Layout::kNHWC) return small;
+  while (small.c % 2 == 0 && small.c * small.h * small.w > kPixels) small.c /= 2, small.n *= 2;
+  return small;
+}
+
+Task<Pool2dProblem> read_task(const Request& call, bool is_max, Direction direction) {
+  const Pool2dProblem problem = read_problem(call, is_max, direction);
+  return {is_16_bit(call.result_dtype()) ? with_small_images(problem) : problem, direction,
+          output_specs(call, problem, direction)};
+}
+
 OpFunction make_function(const char* name, bool is_max, Direction direction) {
   return {name,
           [=](const Request& call) {
-            const Pool2dProblem problem = read_problem(call, is_max, direction);
-            const auto chosen = select_row(pool2d_algorithms(), problem, direction, call);
-            return make_plan(call, chosen, problem, direction, output_specs(problem, direction),
-                             [=](Pool2dArrays& arrays, auto in, auto out) {
-                               set_pointers(arrays, is_max, direction, in, out);
-                             });
+            const auto task = read_task(call, is_max, direction);
+            const auto chosen = select_row(pool2d_algorithms(), task, call);
+            return make_plan(call, chosen, task, [=](Pool2dArrays& arrays, auto in, auto out) {
+              set_pointers(arrays, is_max, direction, in, out);
+            });
           },
           [=](const Request& call) {
-            return list_candidates(pool2d_algorithms(), read_problem(call, is_max, direction),
-                                   direction, call);
+            return list_candidates(pool2d_algorithms(), read_task(call, is_max, direction), call);
           }};
 }
 

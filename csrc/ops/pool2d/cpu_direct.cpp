@@ -29,15 +29,19 @@ bool packs_planes(const Pool2dProblem& p) {
          p.h * p.w * kVectorBytes <= kPackedBytes && p.p * p.q * kVectorBytes <= kPackedBytes;
 }
 
-Reason supports(const Pool2dProblem& p, Direction direction) {
-  // Places within a window are kept as int32 beside float32, so that lanes pair up.
-  const int64_t span = ((p.r - 1) * p.dilation_h + 1) * p.w + (p.s - 1) * p.dilation_w;
-  if (direction == Direction::kFprop && p.is_max && p.dtype == DType::kFloat32 &&
-      span > INT32_MAX) {
-    return refused("a window spans %lld pixels of the image, float32 needs at most %d",
-                   static_cast<long long>(span), INT32_MAX);
+Reason supports(const Pool2dProblem&, Direction) { return accepted(); }
+
+// Only the window by window way has places of 64 bits beside float32: planes take it as images of
+// one channel.
+Pool2dProblem as_run(const Pool2dProblem& problem, Direction direction) {
+  Pool2dProblem p = problem;
+  if (direction == Direction::kFprop && p.is_max && p.layout == Layout::kNCHW &&
+      p.dtype == DType::kFloat32 && needs_wide_places<float>(p)) {
+    p.n *= p.c;
+    p.c = 1;
+    p.layout = Layout::kNHWC;
   }
-  return accepted();
+  return p;
 }
 
 // A way to run a problem: how many parts, what a worker needs, and one part's work.
@@ -53,8 +57,8 @@ struct PlanesForwardWay {
   static Plan plan(const Pool2dProblem& p, int threads) {
     return plan_planes_forward<T>(p, threads);
   }
-  static PlanesForwardWay take(Arena& arena, const Pool2dProblem& p, const Plan& g) {
-    return {PlanesForward<T, kPooling>::take(arena, p, g)};
+  static PlanesForwardWay take(Arena& arena, const Pool2dProblem&, const Plan& g) {
+    return {PlanesForward<T, kPooling>::take(arena, g)};
   }
   void run(const Pool2dProblem& p, const Plan& g, const Pool2dArrays& arrays, int64_t part) {
     worker.run(p, g, arrays, share_of({0, g.units}, part, g.parts));
@@ -288,14 +292,16 @@ struct RunParts {
 };
 
 // Indices are counted as wanted: whether they are is known at run time alone.
-int64_t workspace_bytes(const Pool2dProblem& p, Direction direction, int threads) {
+int64_t workspace_bytes(const Pool2dProblem& problem, Direction direction, int threads) {
+  const Pool2dProblem p = as_run(problem, direction);
   const CountBytes count = {p, threads};
   return p.dtype == DType::kFloat32 ? with_way<float>(p, direction, true, count)
                                     : with_way<double>(p, direction, true, count);
 }
 
-void run(const Pool2dProblem& p, Direction direction, const Pool2dArrays& arrays,
+void run(const Pool2dProblem& problem, Direction direction, const Pool2dArrays& arrays,
          const Execution& execution) {
+  const Pool2dProblem p = as_run(problem, direction);
   const RunParts parts = {p, arrays, execution};
   const bool indexed = arrays.indices_out != nullptr;
   if (p.dtype == DType::kFloat32) {

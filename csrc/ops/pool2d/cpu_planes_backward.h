@@ -35,7 +35,7 @@ PlanesBackwardPlan plan_planes_backward(const Pool2dProblem& p, int threads) {
   g.strip_j = ceil_div(g.all_j, g.strips);
   g.phase_elems = round_up(g.strip_j, kLanes<T>);
   g.source_elems = round_up(g.reach + g.phase_elems, kLanes<T>);
-  g.by_pixel = g.all_j * 4 <= kLanes<T> ||
+  g.by_pixel = g.all_j * 4 <= kLanes<T> || g.reach > 2 * (g.all_j + p.q) + kWideMargin ||
                max_of(p.stride_w * g.phase_elems, g.ring * g.source_elems) > (int64_t(1) << 20);
   if (g.by_pixel) {
     g.ring = g.source_elems = g.phase_elems = g.reach = 0;
@@ -158,18 +158,14 @@ class PlanesBackward {
     const Span rows = covering(h + p.pad_top, p.stride_h, p.r, p.p);
     for (int64_t w = 0; w < p.w; ++w) {
       const Span columns = covering(w + p.pad_left, p.stride_w, p.s, p.q);
-      T total = 0, sum = 0;
-      int64_t terms = 0;
+      LongSum<T> sum;
       for (int64_t i = rows.begin; i < rows.end; ++i) {
         const T height = T(counted_rows(p, i));
         for (int64_t j = columns.begin; j < columns.end; ++j) {
-          sum += grad_y_[i * p.q + j] / (T(counted_columns(p, j)) * height);
-          if (++terms % kRowSumBlock != 0) continue;
-          total += sum;
-          sum = 0;
+          sum.add(grad_y_[i * p.q + j] / (T(counted_columns(p, j)) * height));
         }
       }
-      row[w] = total + sum;
+      row[w] = sum.total();
     }
   }
 

@@ -24,6 +24,7 @@ struct PlanesForwardPlan {
   int64_t tile_h, tile_w;  // the window, dilated
   int64_t phases, phase_elems;
   bool by_pixel;  // windows too wide for scratch: straight from the image, pixel by pixel
+  int64_t taps;   // rows, or columns, of a window that are reduced at a time
   int64_t ring, row_elems;
   int64_t units, parts;
 };
@@ -41,8 +42,9 @@ PlanesForwardPlan plan_planes_forward(const Pool2dProblem& p, int threads) {
   g.row_elems = round_up(g.strip_q, kLanes<T>);
   g.phases = min_of(p.stride_w, g.tile_w);
   g.phase_elems = round_up((g.tile_w - 1) / p.stride_w + g.row_elems, kLanes<T>);
-  g.by_pixel = g.phases * g.phase_elems > 65536;
+  g.by_pixel = g.phases * g.phase_elems > 65536 || g.tile_w > 2 * p.w + kWideMargin;
   if (g.by_pixel) g.phases = g.phase_elems = 0;
+  g.taps = max_of(taps_seen(p.r, p.dilation_h, p.h), g.by_pixel ? 0 : p.s);
 
   // Bands of rows only where planes alone do not feed the threads: neighbours reduce rows twice.
   g.bands = bands_for(p.p, g.planes * g.strips, threads);
@@ -56,16 +58,16 @@ PlanesForwardPlan plan_planes_forward(const Pool2dProblem& p, int threads) {
 template <class T, Pooling kPooling>
 class PlanesForward {
  public:
-  static PlanesForward take(Arena& arena, const Pool2dProblem& p, const PlanesForwardPlan& g) {
+  static PlanesForward take(Arena& arena, const PlanesForwardPlan& g) {
     PlanesForward self;
-    const int64_t places = kIndexed ? g.row_elems : 0, taps = max_of(p.r, p.s);
+    const int64_t places = kIndexed ? g.row_elems : 0;
     self.pixels_ = arena.take<T>(g.phases * g.phase_elems);
     self.ring_best_ = arena.take<T>(g.ring * g.row_elems);
     self.ring_place_ = arena.take<Place<T>>(g.ring * places);
     self.ring_row_ = arena.take<int64_t>(g.ring);
-    self.values_ = arena.take<const T*>(taps);
-    self.places_ = arena.take<const Place<T>*>(taps);
-    self.shifts_ = arena.take<Place<T>>(taps);
+    self.values_ = arena.take<const T*>(g.taps);
+    self.places_ = arena.take<const Place<T>*>(g.taps);
+    self.shifts_ = arena.take<Place<T>>(g.taps);
     self.best_ = arena.take<T>(g.row_elems);
     self.place_ = arena.take<Place<T>>(places);
     self.columns_ = arena.take<T>(kIsMax ? 0 : g.row_elems);
@@ -125,7 +127,7 @@ class PlanesForward {
       values_[t] = ring_best_ + at;
       if constexpr (kIndexed) {
         places_[t] = ring_place_ + at;
-        shifts_[t] = Place<T>(r * p.dilation_h * p.w);
+        shifts_[t] = Place<T>(t * p.dilation_h * p.w);
       }
     }
     if constexpr (kIsMax) {
@@ -134,7 +136,6 @@ class PlanesForward {
                                            best_, place_);
       } else {
         fill(best_, q_count_, kMinusInfinity<T>);
-        if constexpr (kIndexed) fill(place_, q_count_, Place<T>(0));
       }
       if constexpr (kIndexed) store_indices(indices_ + i * p.q, start, rows);
     } else {
@@ -179,45 +180,49 @@ class PlanesForward {
   void reduce_pixel(const T* row, int64_t left, T* best, Place<T>* place) {
     const Pool2dProblem& p = *p_;
     const TapRange inside = taps_inside(left, p.dilation_w, p.s, p.w);
-    T value = kIsMax ? kMinusInfinity<T> : T(0), sum = 0;
+    T value = kMinusInfinity<T>;
+    LongSum<T> sum;
     int64_t winner = 0;
     for (int64_t s = inside.lo; s < inside.hi; ++s) {
       const T other = row[left + s * p.dilation_w];
       if constexpr (kIsMax) {
         if (other > value || (other != other && value == value)) {
           value = other;
-          winner = s * p.dilation_w;
+          winner = (s - inside.lo) * p.dilation_w;
         }
       } else {
-        sum += other;
-        if ((s - inside.lo + 1) % kRowSumBlock == 0) {
-          value += sum;
-          sum = 0;
-        }
+        sum.add(other);
       }
     }
-    *best = kIsMax ? value : value + sum;
+    *best = kIsMax ? value : sum.total();
     if constexpr (kIndexed) *place = Place<T>(winner);
   }
 
+  // Places count from the window's first row inside the image, and from the window's left end or,
+  // by pixel, from its first column inside.
   void store_indices(int64_t* out, int64_t top, TapRange rows) {
     const Pool2dProblem& p = *p_;
-    const int64_t corner = top * p.w + q0_ * p.stride_w - p.pad_left;
+    if (rows.size() == 0) return fill(out, q_count_, int64_t(-1));
+    const int64_t first = (top + rows.lo * p.dilation_h) * p.w;
+    const auto columns_of = [&](int64_t j) {
+      return taps_inside((q0_ + j) * p.stride_w - p.pad_left, p.dilation_w, p.s, p.w);
+    };
     typename Vec<T>::RawBits lowest = {};
     for (int64_t j = 0; j < g_->row_elems; j += kLanes<T>) {
       lowest |= Vec<T>::load(best_ + j).raw == kMinusInfinity<T>;
     }
-    for (int64_t j = 0; j < q_count_; ++j) out[j] = corner + j * p.stride_w + place_[j];
+    for (int64_t j = 0; j < q_count_; ++j) {
+      out[j] = first + (q0_ + j) * p.stride_w - p.pad_left + place_[j];
+      if (g_->by_pixel) out[j] += columns_of(j).lo * p.dilation_w;
+    }
     bool any = false;
     for (int i = 0; i < kLanes<T>; ++i) any |= lowest[i] != 0;
     if (!any) return;
     for (int64_t j = 0; j < q_count_; ++j) {
       if (best_[j] != kMinusInfinity<T>) continue;
       const int64_t left = (q0_ + j) * p.stride_w - p.pad_left;
-      const TapRange columns = taps_inside(left, p.dilation_w, p.s, p.w);
-      const bool meets_pixel = rows.size() > 0 && columns.size() > 0;
-      out[j] = meets_pixel ? (top + rows.lo * p.dilation_h) * p.w + left + columns.lo * p.dilation_w
-                           : -1;
+      const TapRange columns = columns_of(j);
+      out[j] = columns.size() > 0 ? first + left + columns.lo * p.dilation_w : -1;
     }
   }
 

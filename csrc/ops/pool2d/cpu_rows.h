@@ -114,6 +114,23 @@ inline int64_t counted_columns(const Pool2dProblem& p, int64_t j) {
   return counted(j, p.stride_w, p.s, p.pad_left, p.pad_right, p.w, p.count_include_pad);
 }
 
+// A window so much wider than twice the image is looked at pixel by pixel, not in runs of outputs.
+constexpr int64_t kWideMargin = 64;
+
+// At most so many taps of one axis are inside the image at a time: tables are sized by it, as the
+// window may be far larger than the image.
+CK_INLINE int64_t taps_seen(int64_t taps, int64_t dilation, int64_t size) {
+  return min_of(taps, (size - 1) / dilation + 1);
+}
+
+// Whether the pixels of a window may be so far apart that a Place, counted from the first of them,
+// does not hold their distance.
+template <class T>
+bool needs_wide_places(const Pool2dProblem& p) {
+  const int64_t rows = (taps_seen(p.r, p.dilation_h, p.h) - 1) * p.dilation_h;
+  return sizeof(T) == 4 && (rows + 2) * p.w + kWideMargin > INT32_MAX;
+}
+
 // The windows of one axis that cover padded coordinate t, ascending; with dilation some of them
 // reach over it.
 CK_INLINE Span covering(int64_t t, int64_t stride, int64_t tile, int64_t windows) {

@@ -5,8 +5,8 @@
 //
 // Any int64 may stand in a user's index array. So first, vectors at a time, each index is turned
 // into a pixel number of the band that its window covers, or -1; r comparisons do that without a
-// division, as a window is r runs of s consecutive pixels. Dilated windows and images beyond int32
-// are checked one by one.
+// division, as a window is r runs of s consecutive pixels. Dilated and very high windows and images
+// beyond int32 are checked one by one.
 #pragma once
 
 #include "ops/pool2d/cpu_rows.h"
@@ -33,9 +33,10 @@ class MaxBackward {
   void start(const Pool2dProblem& p, const Pool2dArrays& arrays) {
     p_ = &p;
     arrays_ = &arrays;
-    const int64_t tile_h = (p.r - 1) * p.dilation_h + 1;
-    fast_ = p.dilation_w == 1 && (p.h + 2 * tile_h) * p.w <= INT32_MAX &&
-            (segment_rows_ * p.stride_h + tile_h + p.h) * p.w <= INT32_MAX;
+    // Sums of rows stay far from overflow, their products with the width need not.
+    const int64_t tile_h = (p.r - 1) * p.dilation_h + 1, rows = INT32_MAX / p.w;
+    fast_ = p.dilation_w == 1 && p.r <= kFewRows && p.h + 2 * tile_h <= rows &&
+            segment_rows_ * p.stride_h + tile_h + p.h <= rows;
     if (nhwc_ || !fast_) return;
     for (int64_t i = 0; i < segment_rows_; ++i) {
       for (int64_t j = 0; j < p.q; ++j) {
@@ -84,6 +85,7 @@ class MaxBackward {
 
  private:
   static constexpr int64_t kSegment = 1024;
+  static constexpr int64_t kFewRows = 64;  // of a window: each is a comparison for every gradient
 
   struct Columns {
     int64_t first, last;

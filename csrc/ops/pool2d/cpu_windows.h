@@ -16,7 +16,7 @@ struct PixelShape {
   int64_t pixel, width;
 };
 
-// The pixels of a window, relative to its first corner.
+// The pixels of a window, relative to the first of them.
 template <class T>
 struct Taps {
   int64_t* offsets;  // in elements
@@ -31,7 +31,7 @@ struct Taps {
     count = 0;
     for (int64_t r = rows.lo; r < rows.hi; ++r) {
       for (int64_t s = columns.lo; s < columns.hi; ++s) {
-        const int64_t place = r * p.dilation_h * p.w + s * p.dilation_w;
+        const int64_t place = (r - rows.lo) * p.dilation_h * p.w + (s - columns.lo) * p.dilation_w;
         offsets[count] = place * pixel;
         places[count++] = Place<T>(place);
       }
@@ -40,19 +40,19 @@ struct Taps {
 };
 
 template <class T, bool kIndexed, int kTaps, class Index>
-void max_of_window(const T* corner, const Taps<T>& taps, int64_t width, T* y, Index* indices,
-                   int64_t corner_place) {
+void max_of_window(const T* first, const Taps<T>& taps, int64_t width, T* y, Index* indices,
+                   int64_t first_place) {
   typedef typename Vec<T>::RawBits Places;
   const int64_t count = kTaps > 0 ? kTaps : taps.count;
   int64_t offset_of[kTaps > 0 ? kTaps : 1];
   for (int t = 0; t < kTaps; ++t) offset_of[t] = taps.offsets[t];
   for (int64_t c = 0; c < width; c += kLanes<T>) {
     const int64_t left = width - c;
-    Vec<T> best = Vec<T>::load_first(corner + c + taps.offsets[0], left);
+    Vec<T> best = Vec<T>::load_first(first + c, left);
     Places place = taps.places[0] - Places{};
     for (int64_t t = 1; t < count; ++t) {
       const int64_t offset = kTaps > 0 ? offset_of[t] : taps.offsets[t];
-      const Vec<T> value = Vec<T>::load_first(corner + c + offset, left);
+      const Vec<T> value = Vec<T>::load_first(first + c + offset, left);
       take_larger<T, kIndexed>(value, taps.places[t] - Places{}, &best, &place);
     }
     best.store_first(y + c, left);
@@ -60,31 +60,48 @@ void max_of_window(const T* corner, const Taps<T>& taps, int64_t width, T* y, In
       Place<T> places[kLanes<T>];
       __builtin_memcpy(places, &place, sizeof(place));
       if (left >= kLanes<T>) {
-        for (int i = 0; i < kLanes<T>; ++i) indices[c + i] = Index(corner_place + places[i]);
+        for (int i = 0; i < kLanes<T>; ++i) indices[c + i] = Index(first_place + places[i]);
       } else {
-        for (int64_t i = 0; i < left; ++i) indices[c + i] = Index(corner_place + places[i]);
+        for (int64_t i = 0; i < left; ++i) indices[c + i] = Index(first_place + places[i]);
       }
     }
   }
 }
 
+// The same where places need 64 bits beside float32, element by element.
+template <class T, class Index>
+void max_of_wide_window(const T* first, const Taps<T>& taps, PixelShape shape, T* y, Index* indices,
+                        int64_t first_place) {
+  for (int64_t c = 0; c < shape.width; ++c) {
+    T best = first[c];
+    int64_t offset = 0;
+    for (int64_t t = 1; t < taps.count; ++t) {
+      const T value = first[c + taps.offsets[t]];
+      if (best != best || value <= best) continue;
+      best = value;
+      offset = taps.offsets[t];
+    }
+    y[c] = best;
+    indices[c] = Index(first_place + offset / shape.pixel);
+  }
+}
+
 template <class T, int kTaps>
-void mean_of_window(const T* corner, const Taps<T>& taps, int64_t width, T* y, T divisor) {
+void mean_of_window(const T* first, const Taps<T>& taps, int64_t width, T* y, T divisor) {
   const int64_t count = kTaps > 0 ? kTaps : taps.count;
   int64_t offset_of[kTaps > 0 ? kTaps : 1];
   for (int t = 0; t < kTaps; ++t) offset_of[t] = taps.offsets[t];
   for (int64_t c = 0; c < width; c += kLanes<T>) {
     const int64_t left = width - c;
-    Vec<T> total = Vec<T>::zero();
-    for (int64_t first = 0; first < count; first += kRowSumBlock) {
-      const int64_t end = min_of(count, first + kRowSumBlock);
+    const auto chain_of = [&](int64_t begin, int64_t end) {
       Vec<T> sum = Vec<T>::zero();
-      for (int64_t t = first; t < end; ++t) {
+      for (int64_t t = begin; t < end; ++t) {
         const int64_t offset = kTaps > 0 ? offset_of[t] : taps.offsets[t];
-        sum = sum + Vec<T>::load_first(corner + c + offset, left);
+        sum = sum + Vec<T>::load_first(first + c + offset, left);
       }
-      total = first == 0 ? sum : total + sum;
-    }
+      return sum;
+    };
+    const Vec<T> total = sum_of_chains<T>(count, chain_of);
     Vec<T>{total.raw / divisor}.store_first(y + c, left);
   }
 }
@@ -95,15 +112,20 @@ class WindowForward {
  public:
   static WindowForward take(Arena& arena, const Pool2dProblem& p) {
     WindowForward self;
-    self.whole_ = Taps<T>::take(arena, p.r * p.s);
-    self.clipped_ = Taps<T>::take(arena, p.r * p.s);
+    const int64_t taps = taps_seen(p.r, p.dilation_h, p.h) * taps_seen(p.s, p.dilation_w, p.w);
+    self.whole_ = Taps<T>::take(arena, taps);
+    self.clipped_ = Taps<T>::take(arena, taps);
     return self;
   }
 
   void start(const Pool2dProblem& p, PixelShape shape) {
     p_ = &p;
     shape_ = shape;
-    whole_.set(p, shape.pixel, {0, p.r}, {0, p.s});
+    const TapRange rows = {0, taps_seen(p.r, p.dilation_h, p.h)};
+    const TapRange columns = {0, taps_seen(p.s, p.dilation_w, p.w)};
+    has_whole_ = rows.hi == p.r && columns.hi == p.s;  // some windows may be
+    if (has_whole_) whole_.set(p, shape.pixel, rows, columns);
+    wide_ = needs_wide_places<T>(p);
   }
 
   void row(const T* x, int64_t i, T* y, Index* indices) {
@@ -114,9 +136,12 @@ class WindowForward {
     for (int64_t j = 0; j < p.q; ++j) {
       const int64_t left = j * p.stride_w - p.pad_left;
       const TapRange columns = taps_inside(left, p.dilation_w, p.s, p.w);
-      const bool whole = rows.size() * columns.size() == p.r * p.s;
+      const bool whole = has_whole_ && rows.size() == p.r && columns.size() == p.s;
       if (!whole) clipped_.set(p, shape_.pixel, rows, columns);
-      const int64_t place = top * p.w + left;
+      int64_t place = 0;  // of the first pixel, if there is one
+      if (rows.size() > 0 && columns.size() > 0) {
+        place = (top + rows.lo * p.dilation_h) * p.w + left + columns.lo * p.dilation_w;
+      }
       window(x + place * shape_.pixel, whole ? whole_ : clipped_, y + j * shape_.pixel,
              kPooling == Pooling::kMaxIndexed ? indices + j * shape_.pixel : nullptr, place,
              kPooling == Pooling::kAverage ? T(height) * T(counted_columns(p, j)) : T(1));
@@ -124,28 +149,30 @@ class WindowForward {
   }
 
  private:
-  void window(const T* corner, const Taps<T>& taps, T* y, Index* indices, int64_t place,
-              T divisor) {
+  void window(const T* first, const Taps<T>& taps, T* y, Index* indices, int64_t place, T divisor) {
+    if (kPooling == Pooling::kMaxIndexed && wide_ && taps.count > 0) {
+      return max_of_wide_window(first, taps, shape_, y, indices, place);
+    }
     switch (taps.count) {
       case 0:
         fill(y, shape_.width, kMinusInfinity<T>);  // a dilated maximum that meets no pixel
         if (kPooling == Pooling::kMaxIndexed) fill(indices, shape_.width, Index(-1));
         return;
       case 4:
-        return window_of<4>(corner, taps, y, indices, place, divisor);
+        return window_of<4>(first, taps, y, indices, place, divisor);
       case 9:
-        return window_of<9>(corner, taps, y, indices, place, divisor);
+        return window_of<9>(first, taps, y, indices, place, divisor);
       default:
-        return window_of<0>(corner, taps, y, indices, place, divisor);
+        return window_of<0>(first, taps, y, indices, place, divisor);
     }
   }
   template <int kTaps>
-  void window_of(const T* corner, const Taps<T>& taps, T* y, Index* indices, int64_t place,
+  void window_of(const T* first, const Taps<T>& taps, T* y, Index* indices, int64_t place,
                  T divisor) {
     if constexpr (kPooling == Pooling::kAverage) {
-      mean_of_window<T, kTaps>(corner, taps, shape_.width, y, divisor);
+      mean_of_window<T, kTaps>(first, taps, shape_.width, y, divisor);
     } else {
-      max_of_window<T, kPooling == Pooling::kMaxIndexed, kTaps>(corner, taps, shape_.width, y,
+      max_of_window<T, kPooling == Pooling::kMaxIndexed, kTaps>(first, taps, shape_.width, y,
                                                                 indices, place);
     }
   }
@@ -153,6 +180,7 @@ class WindowForward {
   const Pool2dProblem* p_;
   PixelShape shape_;
   Taps<T> whole_, clipped_;
+  bool has_whole_, wide_;
 };
 
 // An average's gradient, image row by image row. Output rows are divided once, into a ring of those

@@ -1,18 +1,18 @@
 // pool2d.{fprop,dgrad}.direct, float32 and float64, NCHW and NHWC: maximum and average.
-// Needs: images and outputs of fewer than 2^31 elements a plane, coordinates below 2^29.
-// Threads: lanes run along a row, over pixels (NCHW) or over groups of 16 bytes of channels, then
-// pixels (NHWC, where C and the pointers allow it; else single channels): every access of a warp is
-// one run. A thread owns a strip of 4 rows of one column.
-// fprop: an input row is reduced along the window once and used by every output row of the strip it
-// reaches: 3x3 stride 2 reads 27 pixels for 4 outputs instead of 36, stride 1 18. Neighbouring
-// columns share loads through L1. Rows come in order, so the first of equal maxima wins.
-// dgrad gathers: the strip's 4 pixels visit the windows that cover any of them, rows then columns,
-// and each load of grad_y and index serves all 4. No atomics, no zero fill; an index that is no
-// pixel of its window meets no pixel.
-// Order: an average adds each row's run, then rows; gradients add windows row by row; blocks of
-// 256. Limit: memory: x + y (+ 8 bytes an index). No shared memory: reuse beyond the strip is L1's.
-// ptxas sm_80, 0 spills: f32 max 32-68, average 46-84, dgrad 54-76; f64 36-62, 56-86, 70-98. Not
-// run on a GPU.
+// Needs: nothing. Planes of 2^31 elements or more and coordinates from 2^29 on are taken with
+// 64-bit coordinates, one element at a time. Threads: lanes run along a row, over pixels (NCHW) or
+// over groups of 16 bytes of channels, then pixels (NHWC, where C and the pointers allow it; else
+// single channels): every access of a warp is one run. A thread owns a strip of 4 rows of one
+// column. fprop: an input row is reduced along the window once and used by every output row of the
+// strip it reaches: 3x3 stride 2 reads 27 pixels for 4 outputs instead of 36, stride 1 18.
+// Neighbouring columns share loads through L1. Rows come in order, so the first of equal maxima
+// wins. dgrad gathers: the strip's 4 pixels visit the windows that cover any of them, rows then
+// columns, and each load of grad_y and index serves all 4. No atomics, no zero fill; an index that
+// is no pixel of its window meets no pixel. Order: an average adds each row's run, then rows;
+// gradients add windows row by row; all in the levels of gpu/sums.cuh. Limit: memory: x + y (+ 8
+// bytes an index). No shared memory: reuse beyond the strip is L1's. ptxas sm_80, 0 spills: f32 max
+// 37-71, average 52-90, dgrad 40-76; f64 42-63, 64-96, 54-84; 64-bit coordinates 56-72, 90-104,
+// 62-76. Not run on a GPU.
 #include "ops/pool2d/gpu_backward.cuh"
 #include "ops/pool2d/gpu_forward.cuh"
 
@@ -20,21 +20,14 @@ namespace ck {
 namespace CK_GPU {
 namespace {
 
-Reason supports(const Pool2dProblem& p, Direction) {
-  const int64_t channels = p.layout == Layout::kNHWC ? p.c : 1;
-  const int64_t limit = INT32_MAX / channels;
-  if (p.h > limit / p.w || p.p > limit / p.q) {
-    return refused("an image or output of %lld x %lld or %lld x %lld pixels, needs under 2**31 %s",
-                   (long long)p.h, (long long)p.w, (long long)p.p, (long long)p.q,
-                   channels > 1 ? "elements" : "pixels");
-  }
+Reason supports(const Pool2dProblem&, Direction) { return accepted(); }
+
+bool needs_wide_coordinates(const Pool2dProblem& p) {
+  const int64_t limit = INT32_MAX / (p.layout == Layout::kNHWC ? p.c : 1);
+  if (p.h > limit / p.w || p.p > limit / p.q) return true;
   const int64_t reach_h = (p.p + 3) * p.stride_h + p.r * p.dilation_h;
   const int64_t reach_w = p.q * p.stride_w + p.s * p.dilation_w;
-  if (reach_h > kPoolCoordinates || reach_w > kPoolCoordinates) {
-    return refused("windows reach %lld x %lld padded pixels, needs at most 2**29 each",
-                   (long long)reach_h, (long long)reach_w);
-  }
-  return accepted();
+  return reach_h > kPoolCoordinates || reach_w > kPoolCoordinates;
 }
 
 int64_t workspace_bytes(const Pool2dProblem&, Direction, int) { return 0; }
@@ -47,10 +40,11 @@ const char* kernel_name(Direction direction) {
   return single ? "pool2d.dgrad.direct.f32" : "pool2d.dgrad.direct.f64";
 }
 
-template <class T, int kWidth, bool kIndexed, int kTaps>
+template <class T, class Index, int kWidth, bool kIndexed, int kTaps>
 void launch_max(const Pool2dProblem& p, const Pool2dArrays& arrays, void* stream) {
-  for_each_launch(p, pool_geometry(p, p.p, p.q, kWidth), [&](const PoolGeometry& g, int64_t first) {
-    launch<max_pool<T, kWidth, kIndexed, kTaps>>(
+  const auto all = pool_geometry<Index>(p, p.p, p.q, kWidth);
+  for_each_launch(p, all, [&](const PoolGeometry<Index>& g, int64_t first) {
+    launch<max_pool<T, Index, kWidth, kIndexed, kTaps>>(
         kernel_name<T>(Direction::kFprop), pool_grid(g), dim3(kPoolThreads), 0, stream, g,
         static_cast<const T*>(arrays.x) + first * g.x_plane,
         static_cast<T*>(arrays.out) + first * g.y_plane,
@@ -58,31 +52,33 @@ void launch_max(const Pool2dProblem& p, const Pool2dArrays& arrays, void* stream
   });
 }
 
-template <class T, int kWidth, bool kIndexed>
+template <class T, class Index, int kWidth, bool kIndexed>
 void launch_max(const Pool2dProblem& p, const Pool2dArrays& arrays, void* stream) {
-  if (p.s == 2) {
-    launch_max<T, kWidth, kIndexed, 2>(p, arrays, stream);
-  } else if (p.s == 3) {
-    launch_max<T, kWidth, kIndexed, 3>(p, arrays, stream);
+  if (sizeof(Index) == 4 && p.s == 2) {
+    launch_max<T, int32_t, kWidth, kIndexed, 2>(p, arrays, stream);
+  } else if (sizeof(Index) == 4 && p.s == 3) {
+    launch_max<T, int32_t, kWidth, kIndexed, 3>(p, arrays, stream);
   } else {
-    launch_max<T, kWidth, kIndexed, 0>(p, arrays, stream);
+    launch_max<T, Index, kWidth, kIndexed, 0>(p, arrays, stream);
   }
 }
 
-template <class T, int kWidth>
+template <class T, class Index, int kWidth>
 void launch_average(const Pool2dProblem& p, const Pool2dArrays& arrays, void* stream) {
-  for_each_launch(p, pool_geometry(p, p.p, p.q, kWidth), [&](const PoolGeometry& g, int64_t first) {
-    launch<average_pool<T, kWidth>>(kernel_name<T>(Direction::kFprop), pool_grid(g),
-                                    dim3(kPoolThreads), 0, stream, g,
-                                    static_cast<const T*>(arrays.x) + first * g.x_plane,
-                                    static_cast<T*>(arrays.out) + first * g.y_plane);
+  const auto all = pool_geometry<Index>(p, p.p, p.q, kWidth);
+  for_each_launch(p, all, [&](const PoolGeometry<Index>& g, int64_t first) {
+    launch<average_pool<T, Index, kWidth>>(kernel_name<T>(Direction::kFprop), pool_grid(g),
+                                           dim3(kPoolThreads), 0, stream, g,
+                                           static_cast<const T*>(arrays.x) + first * g.x_plane,
+                                           static_cast<T*>(arrays.out) + first * g.y_plane);
   });
 }
 
-template <class T, int kWidth, bool kIsMax>
+template <class T, class Index, int kWidth, bool kIsMax>
 void launch_gradient(const Pool2dProblem& p, const Pool2dArrays& arrays, void* stream) {
-  for_each_launch(p, pool_geometry(p, p.h, p.w, kWidth), [&](const PoolGeometry& g, int64_t first) {
-    launch<pool_gradient<T, kWidth, kIsMax>>(
+  const auto all = pool_geometry<Index>(p, p.h, p.w, kWidth);
+  for_each_launch(p, all, [&](const PoolGeometry<Index>& g, int64_t first) {
+    launch<pool_gradient<T, Index, kWidth, kIsMax>>(
         kernel_name<T>(Direction::kDgrad), pool_grid(g), dim3(kPoolThreads), 0, stream, g,
         static_cast<const T*>(arrays.y) + first * g.y_plane,
         kIsMax ? arrays.indices_in + first * g.y_plane : nullptr,
@@ -90,21 +86,21 @@ void launch_gradient(const Pool2dProblem& p, const Pool2dArrays& arrays, void* s
   });
 }
 
-template <class T, int kWidth>
+template <class T, class Index, int kWidth>
 void run_width(const Pool2dProblem& p, Direction direction, const Pool2dArrays& arrays,
                void* stream) {
   if (direction == Direction::kDgrad) {
     if (p.is_max) {
-      launch_gradient<T, kWidth, true>(p, arrays, stream);
+      launch_gradient<T, Index, kWidth, true>(p, arrays, stream);
     } else {
-      launch_gradient<T, kWidth, false>(p, arrays, stream);
+      launch_gradient<T, Index, kWidth, false>(p, arrays, stream);
     }
   } else if (!p.is_max) {
-    launch_average<T, kWidth>(p, arrays, stream);
+    launch_average<T, Index, kWidth>(p, arrays, stream);
   } else if (arrays.indices_out != nullptr) {
-    launch_max<T, kWidth, true>(p, arrays, stream);
+    launch_max<T, Index, kWidth, true>(p, arrays, stream);
   } else {
-    launch_max<T, kWidth, false>(p, arrays, stream);
+    launch_max<T, Index, kWidth, false>(p, arrays, stream);
   }
 }
 
@@ -116,10 +112,12 @@ void run_typed(const Pool2dProblem& p, Direction direction, const Pool2dArrays& 
                        is_vector_aligned(arrays.x) && is_vector_aligned(arrays.y) &&
                        is_vector_aligned(arrays.indices_in) && is_vector_aligned(arrays.out) &&
                        is_vector_aligned(arrays.indices_out);
-  if (vectors) {
-    run_width<T, kWidth>(p, direction, arrays, stream);
+  if (needs_wide_coordinates(p)) {
+    run_width<T, int64_t, 1>(p, direction, arrays, stream);
+  } else if (vectors) {
+    run_width<T, int32_t, kWidth>(p, direction, arrays, stream);
   } else {
-    run_width<T, 1>(p, direction, arrays, stream);
+    run_width<T, int32_t, 1>(p, direction, arrays, stream);
   }
 }
 

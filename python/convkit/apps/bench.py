@@ -28,6 +28,8 @@ TINY = {
     "pool2d": "max-n1c1h8w8-r2s2-st2-pd0",
     "gram": "n1c1h8w8",
     "im2col": "n1c1h8w8-r3s3-st1-pd1",
+    "conv_transpose2d": "n1c1h8w8-k1r3s3-st1-pd1",
+    "linear": "n1c8-k8",
 }
 
 
@@ -179,6 +181,8 @@ def command(
     layouts = _of("--layout", layout.upper(), ("NCHW", "NHWC"))
     settings = _settings(vs, stranger, algo, dtype, backend, cold, seconds, quick)
     problems = vary(choose(rows or (), quick=quick), _numbers("--batch", batch), layouts)
+    if not problems:
+        raise InputError(f"--layout {layout}: none of these rows has it")
     if plain:
         problems = list(dict.fromkeys(map(without_epilogue, problems)))
     if save is not None and (save.is_dir() or not save.absolute().parent.is_dir()):

@@ -192,7 +192,9 @@ def waiter(backend: str) -> Callable[[], Any] | None:
     """What waits for the device; None where there is none."""
     if backend != "cuda":
         return None
-    return importlib.import_module("cupy").cuda.Device().synchronize
+    cupy: Any = importlib.import_module("cupy")
+    wait: Callable[[], Any] = cupy.cuda.Device().synchronize
+    return wait
 
 
 def _in_all_orders(

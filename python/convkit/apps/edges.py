@@ -38,7 +38,7 @@ def run(
     *,
     kernels: list[str] | None = None,
     padding: str = "same",
-    stride: int = 1,
+    stride: int | str = 1,
     color: bool = False,
     magnitude: bool = False,
     mapping: Mapping = "absolute",
@@ -49,13 +49,16 @@ def run(
     """
     chosen = [find_kernel(text) for text in kernels or ["sobel"]]
     pads = _padding(padding)
-    if stride < 1:
-        raise InputError(f"--stride {stride}: must be at least 1")
+    step = _whole(str(stride))
+    if not step:
+        raise InputError(f"--stride {stride}: must be a whole number from 1 and below 2**31")
     targets = _targets(Path(image), None if out is None else Path(out), [n for n, _ in chosen])
     planes = to_planes(read_image(image), color=color)
     results = []
     for (name, weights), target in zip(chosen, targets, strict=True):
-        values = _filter(planes, weights, pads, stride, magnitude)
+        values = _filter(planes, name, weights, pads, step, magnitude)
+        if not np.isfinite(values).all():
+            raise InputError(f"kernel {name}: what it answers passes the range of float32")
         save_png(as_image(values, mapping), target, made_by=MADE_BY)
         results.append(
             Edges(
@@ -73,7 +76,7 @@ def run(
 
 
 def _filter(
-    planes: np.ndarray, kernel: np.ndarray, padding: Any, stride: int, magnitude: bool
+    planes: np.ndarray, name: str, kernel: np.ndarray, padding: Any, stride: int, magnitude: bool
 ) -> np.ndarray:
     """(C, P, Q): each channel filtered alone."""
     import convkit
@@ -83,25 +86,44 @@ def _filter(
     def respond(weights: np.ndarray) -> np.ndarray:
         bank = np.ascontiguousarray(np.broadcast_to(weights, (channels, 1, *weights.shape)))
         try:
-            return convkit.conv2d(planes, bank, stride=stride, padding=padding, groups=channels)[0]
+            y: np.ndarray = convkit.conv2d(
+                planes, bank, stride=stride, padding=padding, groups=channels
+            )
         except (ValueError, MemoryError) as error:
             rows, columns = weights.shape
-            raise InputError(f"the {rows}x{columns} kernel does not fit: {error}") from None
+            raise InputError(
+                f"kernel {name} ({rows}x{columns}) with --padding {padding} --stride {stride} "
+                f"cannot filter {planes.shape[3]}x{planes.shape[2]} pixels: {error}"
+            ) from None
+        return y.reshape(y.shape[1:])
 
     if not magnitude:
         return respond(kernel)
     if kernel.shape[0] != kernel.shape[1]:
         raise InputError("--magnitude: needs a square kernel")
-    return np.hypot(respond(kernel), respond(kernel.T))
+    with np.errstate(over="ignore"):
+        length: np.ndarray = np.hypot(respond(kernel), respond(kernel.T))
+    return length
 
 
 def _padding(text: str) -> str | int:
     word = text.strip().lower()
     if word in ("same", "valid", "full"):
         return word
-    if word.isascii() and word.isdigit():
-        return int(word)
-    raise InputError(f"--padding {text!r}: must be same, valid, full or a whole number from 0")
+    number = _whole(word)
+    if number is None:
+        raise InputError(
+            f"--padding {text}: must be same, valid, full or a whole number from 0 and below 2**31"
+        )
+    return number
+
+
+def _whole(text: str) -> int | None:
+    """The number that the digits say, None where they say none that a stride or padding may be."""
+    word = text.strip()
+    if not (word.isascii() and word.isdigit() and len(word) <= 10):
+        return None
+    return int(word) if int(word) < 2**31 else None
 
 
 def _targets(image: Path, out: Path | None, names: list[str]) -> list[Path]:
@@ -110,7 +132,7 @@ def _targets(image: Path, out: Path | None, names: list[str]) -> list[Path]:
         raise InputError(f"-o {out}: edges writes PNG, so the name must end in .png")
     if out is not None and out.is_dir():
         raise InputError(f"-o {out}: is a folder, must be a file name ending in .png")
-    base = Path(image.stem) if out is None else out.with_suffix("")
+    base = Path(image.stem or "edges") if out is None else out.with_suffix("")
     if not base.parent.is_dir():
         raise InputError(f"-o {out}: there is no folder {base.parent}")
     if out is not None and len(names) == 1:
@@ -149,7 +171,9 @@ def command(
     padding: Annotated[
         str, typer.Option(help="same, valid, full or a number of zero pixels on each side.")
     ] = "same",
-    stride: Annotated[int, typer.Option(help="Step between places of the kernel.")] = 1,
+    stride: Annotated[
+        str, typer.Option(metavar="N", help="Step between places of the kernel.")
+    ] = "1",
     color: Annotated[
         bool, typer.Option("--color/--gray", help="Filter R, G and B apart, or their luma.")
     ] = False,

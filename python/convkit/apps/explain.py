@@ -76,6 +76,9 @@ def command(
         typer.Option("--padding", help="3; 1,2; top,bottom,left,right; valid, same or full."),
     ] = None,
     dilation: Annotated[str | None, typer.Option("--dilation", help="2 or 2,1.")] = None,
+    output_padding: Annotated[
+        str | None, typer.Option("--output-padding", help="1 or 1,0: conv_transpose2d's.")
+    ] = None,
     groups: Annotated[int | None, typer.Option("--groups")] = None,
     bias: Annotated[bool, typer.Option("--bias", help="With a bias.")] = False,
     residual: Annotated[bool, typer.Option("--residual", help="With a residual.")] = False,
@@ -93,7 +96,9 @@ def command(
     direction: Annotated[
         str | None, typer.Option("--direction", help="fprop, dgrad or wgrad.")
     ] = None,
-    dtype: Annotated[str, typer.Option("--dtype", help="float32 or float64.")] = "float32",
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="float32, float64, float16 or bfloat16.")
+    ] = "float32",
     backend: Annotated[str | None, typer.Option("--backend", help="cpu, cuda or simt.")] = None,
     all_backends: Annotated[
         bool, typer.Option("--all-backends", help="One explanation for each backend.")
@@ -122,6 +127,7 @@ def command(
         "stride": stride and _pair(stride),
         "padding": padding and _padding(padding),
         "dilation": dilation and _pair(dilation),
+        "output_padding": output_padding and _pair(output_padding),
         "groups": groups,
         "activation": activation,
         "layout": layout,
@@ -134,7 +140,7 @@ def command(
     given = {name: value for name, value in given.items() if value is not None}
     if line is None:
         _check_options(op, given | dict.fromkeys([*["bias"] * bias, *["residual"] * residual]))
-        _add_epilogue(given, bias, residual)
+        _add_epilogue(op, given, bias, residual)
     elif given or bias or residual:
         raise InputError(f"explain: the problem line {line!r} says it all; leave the options out")
     found = list(
@@ -178,11 +184,11 @@ def _check_options(op: str, given: dict[str, Any]) -> None:
             raise InputError(f"explain: {op} needs {option}, or a problem line")
 
 
-def _add_epilogue(given: dict[str, Any], bias: bool, residual: bool) -> None:
+def _add_epilogue(op: str, given: dict[str, Any], bias: bool, residual: bool) -> None:
     import convkit
 
     try:
-        shape = convkit.output_shape("conv2d", **given) if bias or residual else ()
+        shape = convkit.output_shape(_forward(op)[0], **given) if bias or residual else ()
     except (TypeError, ValueError) as error:
         raise InputError(str(error)) from None
     if bias:

@@ -31,6 +31,7 @@ def _edge_kernels() -> dict[str, np.ndarray]:
 
 EDGE_KERNELS = _edge_kernels()
 LARGEST_SIDE = 255
+LONGEST_TEXT = 2_000_000  # of a file of rows
 
 
 def find_kernel(text: str) -> tuple[str, np.ndarray]:
@@ -48,11 +49,14 @@ def find_kernel(text: str) -> tuple[str, np.ndarray]:
             '"1 0 -1; 1 0 -1; 1 0 -1" and no file'
         )
     try:
-        content = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            content = file.read(LONGEST_TEXT + 1)
     except UnicodeDecodeError:
         raise InputError(f"--kernel {text}: not a text file") from None
     except OSError as error:
         raise InputError(f"--kernel {text}: cannot be read: {error.strerror or error}") from None
+    if len(content) > LONGEST_TEXT:
+        raise InputError(f"--kernel {text}: is longer than {LONGEST_TEXT} characters")
     return path.stem, parse_kernel(re.sub(r"#.*", "", content), text)
 
 
@@ -86,7 +90,8 @@ def bell(size: int, sigma: float) -> np.ndarray:
     """A Gaussian of size x size numbers whose sum is 1."""
     axis = np.arange(size) - size // 2
     profile = np.exp(-(axis**2) / (2 * sigma**2))
-    return np.outer(profile, profile) / profile.sum() ** 2
+    plane: np.ndarray = np.outer(profile, profile) / profile.sum() ** 2
+    return plane
 
 
 def _gabor(size: int, degrees: float, wavelength: float = 4.0, sigma: float = 2.0) -> np.ndarray:
@@ -96,9 +101,10 @@ def _gabor(size: int, degrees: float, wavelength: float = 4.0, sigma: float = 2.
     angle = math.radians(degrees)
     across = x * math.cos(angle) + y * math.sin(angle)
     window = np.exp(-(x**2 + y**2) / (2 * sigma**2))
-    wave = window * np.cos(2 * math.pi * across / wavelength)
+    wave: np.ndarray = window * np.cos(2 * math.pi * across / wavelength)
     wave -= window * wave.sum() / window.sum()
-    return wave / np.abs(wave).sum()
+    wave /= np.abs(wave).sum()
+    return wave
 
 
 def _centred(rows: list[list[float]], size: int) -> np.ndarray:

@@ -48,14 +48,17 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     except (ValueError, SyntaxError, EOFError, IndexError, TypeError, MemoryError) as error:
         # Pillow's decoders raise these on damaged files.
         raise InputError(f"{path}: damaged image: {error}") from None
-    return _plain(upright)
+    return _plain(path, upright)
 
 
-def _plain(image: Image) -> Image:
+def _plain(path: Path, image: Image) -> Image:
     from PIL import Image
 
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_unit_range(np.asarray(image), image.mode))
+        values = np.asarray(image)
+        if not np.isfinite(values).any():
+            raise InputError(f"{path}: every pixel is NaN or infinite")
+        return Image.fromarray(_unit_range(values, image.mode))
     if image.mode in ("1", "L") and "transparency" not in image.info:
         return image.convert("L")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -66,14 +69,20 @@ def _plain(image: Image) -> Image:
 
 
 def _unit_range(values: np.ndarray, mode: str) -> np.ndarray:
-    """16-bit values over 65535; wider ones over their range, unless they are 0..1 already."""
-    values = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)
-    low, high = float(values.min()), float(values.max())
+    """16-bit values over 65535; wider ones over their range, unless they are 0..1 already.
+
+    Pixels that are NaN or infinite become black.
+    """
+    finite = np.isfinite(values)
+    known = values[finite].astype(np.float64)
+    low, high = float(known.min()), float(known.max())
     if mode != "F" and low >= 0 and high <= 65535:
         low, high = 0.0, 65535.0
     elif mode == "F" and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
-    return ((values - low) / ((high - low) or 1)).astype(np.float32)
+    unit = np.zeros(values.shape, np.float32)
+    unit[finite] = (known - low) / ((high - low) or 1)
+    return unit
 
 
 def to_planes(image: Image, *, color: bool) -> np.ndarray:
@@ -110,7 +119,8 @@ def to_gray(values: np.ndarray, mapping: Mapping = "absolute") -> np.ndarray:
         largest = float(np.max(np.abs(values), initial=0))
         unit = values / (largest or 1)
         unit = np.abs(unit) if mapping == "absolute" else 0.5 + 0.5 * unit
-    return np.rint(unit * 255).astype(np.uint8)
+    pixels: np.ndarray = np.rint(unit * 255).astype(np.uint8)
+    return pixels
 
 
 def as_image(planes: np.ndarray, mapping: Mapping = "absolute") -> Image:

@@ -156,7 +156,9 @@ def _algorithm_table(info: Info) -> Any:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("op", "algorithm", "backends", "directions"):
+    for heading in ("op", "algorithm"):
+        table.add_column(heading, no_wrap=True, overflow="fold")
+    for heading in ("backends", "directions"):
         table.add_column(heading, overflow="fold")
     for op, rows in info.algorithms.items():
         merged: dict[tuple[str, tuple[str, ...]], list[str]] = {}

@@ -81,7 +81,8 @@ def _edges(gray: np.ndarray) -> list[Picture]:
 def _even(plane: np.ndarray) -> np.ndarray:
     """The responses with the strongest 0.4 % cut off, so that a few do not darken the rest."""
     limit = float(np.quantile(np.abs(plane), 0.996))
-    return np.clip(plane, -limit, limit)
+    cut: np.ndarray = np.clip(plane, -limit, limit)
+    return cut
 
 
 def _title(name: str) -> str:

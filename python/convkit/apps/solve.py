@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,8 @@ def learn_kernel(gray: np.ndarray, kernel: np.ndarray) -> tuple[np.ndarray, int]
     y = convkit.conv2d(x, kernel.astype(np.float64).reshape(shape), padding="same")
 
     def back(errors: np.ndarray) -> np.ndarray:
-        return convkit.conv2d_weight_grad(errors, x, shape, padding="same")
+        grad: np.ndarray = convkit.conv2d_weight_grad(errors, x, shape, padding="same")
+        return grad
 
     steps = 2 * kernel.size
     found = conjugate_gradients(
@@ -65,10 +67,13 @@ def sharpen(color: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     w = np.ascontiguousarray(np.broadcast_to(plane, (channels, 1, *plane.shape)))
 
     def blur(x: np.ndarray) -> np.ndarray:
-        return convkit.conv2d(x, w, padding="same", groups=channels)
+        y: np.ndarray = convkit.conv2d(x, w, padding="same", groups=channels)
+        return y
 
     def back(errors: np.ndarray) -> np.ndarray:
-        return convkit.conv2d_input_grad(errors, w, color.shape, padding="same", groups=channels)
+        options: dict[str, Any] = {"padding": "same", "groups": channels}
+        grad: np.ndarray = convkit.conv2d_input_grad(errors, w, color.shape, **options)
+        return grad
 
     blurred = blur(color)
     return (

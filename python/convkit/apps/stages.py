@@ -38,7 +38,8 @@ def _stage(
 def _mixer(outputs: int, inputs: int) -> np.ndarray:
     """A (K, C, 1, 1) bank without a pattern, the same in every run."""
     rng = np.random.default_rng(20)
-    return (rng.standard_normal((outputs, inputs, 1, 1)) / inputs**0.5).astype(np.float32)
+    w = rng.standard_normal((outputs, inputs, 1, 1)) / inputs**0.5
+    return np.asarray(w, np.float32)
 
 
 def nhwc(array: np.ndarray) -> np.ndarray:

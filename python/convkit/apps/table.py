@@ -76,7 +76,7 @@ def _fitting(width: int) -> list[int]:
     used, kept = -_GAP, set()
     for i, (_, needed, _) in enumerate(_COLUMNS):
         used += needed + _GAP
-        if used > width and i > 3:
+        if used > width and i > 2:
             break
         kept.add(i)
     return [i for i in _ORDER if i in kept]
@@ -88,7 +88,7 @@ def _grid(columns: list[int]) -> Table:
     table = Table.grid(padding=(0, _GAP, 0, 0))
     for i in columns:
         _, width, justify = _COLUMNS[i]
-        table.add_column(width=width, justify=justify, no_wrap=True, overflow="ellipsis")
+        table.add_column(width=width, justify=justify, overflow="fold")  # names are never cut
     return table
 
 

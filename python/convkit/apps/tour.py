@@ -210,7 +210,7 @@ def _write(tour: Tour, folder: Path, color: np.ndarray, gray: np.ndarray, start:
     tour.files = [*(p.file for p in pictures), *(["overview.png"] * bool(pictures)), PAGE, DATA]
     tour.seconds = time.perf_counter() - start
     page = make_page(tour, pictures, learned)
-    write_whole(folder / PAGE, lambda file: file.write(page.encode()))
+    write_whole(folder / PAGE, lambda file: file.write(page.encode(errors="replace")))
     text = json.dumps(finite(as_dict(tour)), indent=1)
     write_whole(folder / DATA, lambda file: file.write(text.encode()))
 

@@ -4,8 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from convkit.ops.conv2d import conv2d, conv2d_input_grad, conv2d_weight_grad
+from convkit.ops.conv_transpose2d import (
+    conv_transpose2d,
+    conv_transpose2d_input_grad,
+    conv_transpose2d_weight_grad,
+)
 from convkit.ops.gram import gram_matrix, gram_matrix_grad
 from convkit.ops.im2col import col2im, im2col
+from convkit.ops.linear import linear, linear_input_grad, linear_weight_grad
 from convkit.ops.pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 
 # Every public op by name; what tests, listings and the command walk.
@@ -23,6 +29,12 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         gram_matrix_grad,
         im2col,
         col2im,
+        conv_transpose2d,
+        conv_transpose2d_input_grad,
+        conv_transpose2d_weight_grad,
+        linear,
+        linear_input_grad,
+        linear_weight_grad,
     )
 }
 

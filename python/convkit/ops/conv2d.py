@@ -32,8 +32,8 @@ def conv2d(
     Each output side is floor((side + pads - dilation*(r - 1) - 1) / stride) + 1.
 
     Args:
-        x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32 or float64; any strides, any
-            array library.
+        x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32, float64, float16 or
+            bfloat16 (ml_dtypes); any strides, any array library.
         w: (K, C/groups, R, S), or (K, R, S, C/groups) for NHWC. dtype of x.
         bias: (K,) or None.
         stride, dilation: int or pair, >= 1.
@@ -46,8 +46,8 @@ def conv2d(
         flip_kernel: True turns the filters by 180 degrees: the mathematical convolution.
         algo: "auto" or a name of `conv2d_algorithms`.
         max_workspace: None, or the most bytes of scratch memory; auto passes over algorithms that
-            need more (on the cpu: with one thread; it then uses as many threads as fit). Copies of
-            strided inputs do not count.
+            need more (on the cpu: with one thread; it then uses as many threads as fit). Arrays of
+            16 bits are widened there; copies of strided inputs do not count.
         out: dense array for the result, of its shape and dtype; must not overlap an input.
 
     Returns: (N, K, P, Q), or (N, P, Q, K) for NHWC, of x's array type, dtype and device, on x's

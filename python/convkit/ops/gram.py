@@ -21,8 +21,8 @@ def gram_matrix(
     G[n, i, j] = sum over pixels m of F[n, i, m] * F[n, j, m], where F is x as (N, C, H*W).
 
     Args:
-        x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32 or float64; any strides, any
-            array library.
+        x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32, float64, float16 or
+            bfloat16 (ml_dtypes); any strides, any array library.
         normalize: True divides by C*H*W.
         algo: "auto" or the name of an algorithm.
         max_workspace: None, or the most bytes of scratch memory, as in conv2d.

@@ -25,8 +25,8 @@ def im2col(
     s*dilation]; x is zero outside. P and Q are the output sides of `conv2d`.
 
     Args:
-        x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32 or float64; any strides, any
-            array library.
+        x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32, float64, float16 or
+            bfloat16 (ml_dtypes); any strides, any array library.
         kernel_size: (R, S), or an int for both.
         stride, dilation: int or pair, >= 1.
         padding: int, pair, ((top, bottom), (left, right)), "valid", "same" or "full". Zeros.

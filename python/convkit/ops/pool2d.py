@@ -29,8 +29,8 @@ def max_pool2d(
     inside the image or its top or left padding.
 
     Args:
-        x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32 or float64; any strides, any
-            array library.
+        x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32, float64, float16 or
+            bfloat16 (ml_dtypes); any strides, any array library.
         kernel_size: int or pair, >= 1.
         stride: int or pair, >= 1; None is kernel_size.
         padding: int, pair or ((top, bottom), (left, right)), each smaller than the kernel.
@@ -70,7 +70,6 @@ def max_pool2d(
         algo=algo,
         max_workspace=max_workspace,
         out=out,
-        outputs=2 if return_indices is True else 1,
     )
 
 
@@ -152,8 +151,8 @@ def avg_pool2d(
     x is zero outside. Output sides as in `max_pool2d`.
 
     Args:
-        x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32 or float64; any strides, any
-            array library.
+        x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32, float64, float16 or
+            bfloat16 (ml_dtypes); any strides, any array library.
         kernel_size: int or pair, >= 1.
         stride: int or pair, >= 1; None is kernel_size.
         padding: int, pair or ((top, bottom), (left, right)), each smaller than the kernel. Zeros.

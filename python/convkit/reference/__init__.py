@@ -5,8 +5,14 @@ inputs) and the result has the type of the first array. Nothing here shares code
 """
 
 from .conv2d import conv2d, conv2d_bias_grad, conv2d_input_grad, conv2d_weight_grad
+from .conv_transpose2d import (
+    conv_transpose2d,
+    conv_transpose2d_input_grad,
+    conv_transpose2d_weight_grad,
+)
 from .gram import gram_matrix, gram_matrix_grad
 from .im2col import col2im, im2col
+from .linear import linear, linear_input_grad, linear_weight_grad
 from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 
 __all__ = [
@@ -17,9 +23,15 @@ __all__ = [
     "conv2d_bias_grad",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "conv_transpose2d",
+    "conv_transpose2d_input_grad",
+    "conv_transpose2d_weight_grad",
     "gram_matrix",
     "gram_matrix_grad",
     "im2col",
+    "linear",
+    "linear_input_grad",
+    "linear_weight_grad",
     "max_pool2d",
     "max_pool2d_grad",
 ]

@@ -122,21 +122,24 @@ def conv2d_bias_grad(grad_y: np.ndarray, *, layout: str = "NCHW") -> np.ndarray:
     """Gradient of conv2d for bias: grad_b[k] = sum over n, p, q of grad_y[n, k, p, q]."""
     grad_y = np.asarray(grad_y)
     sums = to_nchw(grad_y, layout).sum(axis=(0, 2, 3), dtype=accumulator(grad_y))
-    return sums.astype(grad_y.dtype)
+    return np.asarray(sums, grad_y.dtype)
 
 
 def activate(z: np.ndarray, activation: str | None) -> np.ndarray:
     """act(z): None, "relu" (which keeps NaN), "tanh" or "sigmoid"."""
+    y: np.ndarray
     if activation is None:
-        return z
-    if activation == "relu":
-        return np.maximum(z, 0)
-    if activation == "tanh":
-        return np.tanh(z)
-    if activation == "sigmoid":
+        y = z
+    elif activation == "relu":
+        y = np.maximum(z, 0)
+    elif activation == "tanh":
+        y = np.tanh(z)
+    elif activation == "sigmoid":
         small = np.exp(-np.abs(z))  # never overflows
-        return np.where(z < 0, small, 1) / (1 + small)
-    raise ValueError(f"activation is {activation!r}")
+        y = np.where(z < 0, small, 1) / (1 + small)
+    else:
+        raise ValueError(f"activation is {activation!r}")
+    return y
 
 
 def _filters(w: np.ndarray, layout: str, flip_kernel: bool) -> np.ndarray:

@@ -18,7 +18,7 @@ def gram_matrix(x: np.ndarray, normalize: bool = False, *, layout: str = "NCHW")
     gram = features @ features.swapaxes(1, 2)
     if normalize:
         gram /= features[0].size if len(features) else 1
-    return gram.astype(x.dtype)
+    return np.asarray(gram, x.dtype)
 
 
 def gram_matrix_grad(

@@ -153,7 +153,8 @@ def divisor(windows: Windows, count_include_pad: bool) -> np.ndarray:
         start = np.arange(out) * s - low
         first, last = (-low, n + high) if count_include_pad else (0, n)
         counts.append(np.minimum(start + f, last) - np.maximum(start, first))
-    return np.multiply.outer(counts[0], counts[1])
+    area: np.ndarray = np.multiply.outer(counts[0], counts[1])
+    return area
 
 
 def _check_grad(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:

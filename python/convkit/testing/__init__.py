@@ -25,10 +25,13 @@ from .compare import (
     same_bits,
 )
 from .cost import Cost, cost_of
-from .data import KINDS, array_shapes, copies_only, exact_on_whole, make_data
-from .lines import Conv2d, Gram, Im2col, Pool2d, Problem, parse
+from .data import KINDS, array_shapes, as_dtype, copies_only, exact_on_whole, make_data
+from .geometry import random_problem, shrink
+from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem, parse
 from .problems import PROBLEMS, problems
+from .report import Report
 from .roofline import Peaks, floor_seconds, measure_peaks, why_no_peaks
+from .validation import validate
 
 __all__ = [
     "FUNCTIONS",
@@ -36,16 +39,20 @@ __all__ = [
     "PROBLEMS",
     "Comparison",
     "Conv2d",
+    "ConvTranspose2d",
     "Cost",
     "Expected",
     "Gram",
     "Im2col",
+    "Linear",
     "Outcome",
     "Peaks",
     "Pool2d",
     "Problem",
+    "Report",
     "algorithms",
     "array_shapes",
+    "as_dtype",
     "bound_of",
     "candidates",
     "check_case",
@@ -60,14 +67,17 @@ __all__ = [
     "parse",
     "problem_of",
     "problems",
+    "random_problem",
     "refusal_parts",
     "reproducer",
     "row_bound",
     "run_case",
     "run_reference",
     "same_bits",
+    "shrink",
     "simt_order",
     "use_backend",
     "use_threads",
+    "validate",
     "why_no_peaks",
 ]

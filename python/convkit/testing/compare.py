@@ -3,9 +3,14 @@
 E = |y - exact| / (eps * (sqrt(Kg) * RSS + |exact|)) with eps = 2**-23 (float32) or 2**-52
 (float64), Kg the number of products in the sum and RSS the root of the sum of their squares. Both
 exact and RSS come from the reference: exact in the next wider type, RSS by running it on squares.
+float16 and bfloat16 are computed in float32 and rounded once when stored: E is that of float32, and
+what the one rounding may add is taken off the difference first.
 """
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,11 +18,12 @@ import numpy as np
 from convkit import reference
 from convkit.reference.pool2d import divisor
 
-from .data import copies_only
-from .lines import Conv2d, Gram, Im2col, Pool2d, Problem
+from .data import as_dtype, copies_only
+from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
-WIDER = {np.dtype(np.float32): np.float64, np.dtype(np.float64): np.longdouble}
 DEFAULT_BOUND = 8.0
+# Bits after the point, and the smallest normal exponent.
+_STORED = {"float16": (10, -14), "bfloat16": (7, -126)}
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class Expected:
 
     exact: np.ndarray
     unit: np.ndarray
+    dtype: np.dtype[Any]  # of the result
 
 
 @dataclass(frozen=True)
@@ -53,23 +60,55 @@ class Comparison:
 
 
 def run_reference(problem: Problem, direction: str, data: dict[str, Any]) -> tuple[np.ndarray, ...]:
-    """What the NumPy reference makes of the arrays, in their own type."""
+    """What the reference makes of the arrays, in their own type."""
     name, arrays, options = problem.call(direction, data)
     with np.errstate(all="ignore"):
-        result = getattr(reference, name)(*arrays, **options)
+        result = _reference(problem, name, arrays[0].dtype)(*arrays, **options)
     return result if isinstance(result, tuple) else (result,)
 
 
+def _reference(problem: Problem, name: str, dtype: np.dtype[Any]) -> Callable[..., Any]:
+    """A function of the NumPy reference, or its compiled form where that is quicker."""
+    plain: Callable[..., Any] = getattr(reference, name)
+    if not _large(problem) or not _compiled_is_quicker(problem, dtype):
+        return plain
+    return getattr(_compiled(), name, plain)
+
+
+@functools.cache
+def _compiled() -> ModuleType | None:
+    try:
+        from . import fast_reference
+    except ImportError:  # no Numba
+        return None
+    return fast_reference
+
+
+def _large(problem: Problem) -> bool:
+    return problem.flops > (2_000_000 if isinstance(problem, Pool2d) else 10_000_000)
+
+
+def _compiled_is_quicker(problem: Problem, dtype: np.dtype[Any]) -> bool:
+    """longdouble has no BLAS; float64 has one, which needs channels to show what it can do."""
+    if dtype == np.longdouble:
+        return True
+    if isinstance(problem, Conv2d):
+        return (problem.c // problem.groups) * (problem.k // problem.groups) <= 256
+    return dtype == np.float64 and isinstance(problem, Pool2d)
+
+
 def expected(problem: Problem, direction: str, data: dict[str, Any]) -> tuple[Expected, ...]:
-    """The exact outputs for arrays of float32 or float64, with their error units."""
+    """The exact outputs for arrays of any float type, with their error units."""
     dtype = next(iter(data.values())).dtype
-    wide = {name: a.astype(WIDER[dtype]) if a.dtype == dtype else a for name, a in data.items()}
+    wider = np.longdouble if dtype == np.float64 else np.float64
+    computed = np.float64 if dtype == np.float64 else np.float32
+    wide = {name: a.astype(wider) if a.dtype == dtype else a for name, a in data.items()}
     outputs = run_reference(problem, direction, wide)
     with np.errstate(all="ignore"):
         spread = 0.0 if copies_only(problem, direction) else _spread(problem, direction, wide)
-        unit = float(np.finfo(dtype).eps) * (spread + np.abs(outputs[0]))
-    rest = tuple(Expected(output, np.zeros(output.shape)) for output in outputs[1:])
-    return (Expected(outputs[0], unit), *rest)
+        unit = float(np.finfo(computed).eps) * (spread + np.abs(outputs[0]))
+    rest = tuple(Expected(out, np.zeros(out.shape), out.dtype) for out in outputs[1:])
+    return (Expected(outputs[0], unit, dtype), *rest)
 
 
 def compare(actual: np.ndarray, wanted: Expected, bound: float = DEFAULT_BOUND) -> Comparison:
@@ -78,11 +117,7 @@ def compare(actual: np.ndarray, wanted: Expected, bound: float = DEFAULT_BOUND) 
         raise ValueError(f"the result is {actual.shape}, the reference {wanted.exact.shape}")
     if actual.size == 0:
         return Comparison(0.0, bound, (), 0.0, 0.0)
-    with np.errstate(all="ignore"):
-        exact = wanted.exact
-        same = (actual == exact) | (np.isnan(actual) & np.isnan(exact))
-        error = np.where(same, 0, np.abs(actual - exact) / wanted.unit)
-    error = np.where(np.isnan(error), np.inf, error)
+    exact, error = wanted.exact, errors(actual, wanted)
     index = np.unravel_index(int(np.argmax(error)), error.shape)
     return Comparison(
         float(error[index]),
@@ -91,6 +126,30 @@ def compare(actual: np.ndarray, wanted: Expected, bound: float = DEFAULT_BOUND) 
         float(actual[index]),
         float(exact[index]),
     )
+
+
+def errors(actual: np.ndarray, wanted: Expected) -> np.ndarray:
+    """E of every element; infinite where only one side is NaN or infinite."""
+    exact, is_stored = wanted.exact, wanted.dtype.name in _STORED
+    with np.errstate(all="ignore"):
+        if is_stored:
+            actual = actual.astype(exact.dtype)
+        same = (actual == exact) | (np.isnan(actual) & np.isnan(exact))
+        difference = np.abs(actual - exact)
+        if is_stored:
+            same |= actual == exact.astype(wanted.dtype).astype(exact.dtype)  # or both overflow
+            difference = np.maximum(difference - _half_ulp(exact, wanted.dtype), 0)
+        error = np.where(same, 0, difference / wanted.unit)
+    return np.where(np.isnan(error), np.inf, error)
+
+
+def _half_ulp(exact: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Half the distance of neighbours of a 16-bit type where `exact` lies."""
+    bits, smallest = _STORED[dtype.name]
+    mantissa, exponent = np.frexp(exact)
+    exponent = np.where(mantissa == 0, smallest, exponent - 1)
+    half: np.ndarray = np.ldexp(1.0, np.maximum(exponent, smallest) - bits - 1)
+    return half
 
 
 def same_bits(first: np.ndarray, second: np.ndarray) -> bool:
@@ -113,19 +172,21 @@ def reproducer(
 ) -> str:
     """The shell line that runs one comparison again."""
     return (
-        f'python -m convkit.testing {problem.op} "{problem.line}" --direction {direction} '
-        f"--algo {algo} --backend {backend} --dtype {np.dtype(dtype)} --data {kind} --seed {seed}"
+        f"convkit validate {problem.op} {problem.line} --direction {direction} --algo {algo} "
+        f"--backend {backend} --dtype {as_dtype(dtype)} --kind {kind} --seed {seed}"
     )
 
 
 def _spread(problem: Problem, direction: str, wide: dict[str, Any]) -> Any:
     """sqrt(Kg) * RSS."""
     squares = {name: a if name == "indices" else a * a for name, a in wide.items()}
-    if isinstance(problem, Conv2d):
+    if isinstance(problem, (Conv2d, Linear)):
         return _conv2d_spread(problem, direction, squares)
     if isinstance(problem, Pool2d):
         return _pool2d_spread(problem, direction, squares)
     (total,) = run_reference(problem, direction, squares)
+    if isinstance(problem, ConvTranspose2d):
+        return np.sqrt(problem.gemm_k(direction) * total)
     if isinstance(problem, Im2col):
         return np.sqrt(problem.windows_per_pixel * total)
     assert isinstance(problem, Gram)
@@ -135,28 +196,26 @@ def _spread(problem: Problem, direction: str, wide: dict[str, Any]) -> Any:
     )  # the squares' sum is divided by size once, not twice
 
 
-def _conv2d_spread(problem: Conv2d, direction: str, squares: dict[str, Any]) -> Any:
+def _conv2d_spread(problem: Conv2d | Linear, direction: str, squares: dict[str, Any]) -> Any:
     """Bias and residual are two more products; an activation never widens an error."""
     name, arrays, options = problem.call(direction, squares)
     if direction == "fprop":
         options["activation"] = None
-    total = getattr(reference, name)(*arrays, **options)
+    total = _reference(problem, name, arrays[0].dtype)(*arrays, **options)
     return np.sqrt((problem.gemm_k(direction) + problem.bias + problem.residual) * total)
 
 
 def _pool2d_spread(problem: Pool2d, direction: str, squares: dict[str, Any]) -> Any:
-    (name, arrays, options), length = (
-        problem.call(direction, squares),
-        problem.r * problem.s,
-    )
+    name, arrays, options = problem.call(direction, squares)
+    function = _reference(problem, name, arrays[0].dtype)
+    length = problem.r * problem.s if direction == "fprop" else problem.windows_per_pixel
     if problem.kind == "max":
-        return np.sqrt(problem.windows_per_pixel * getattr(reference, name)(*arrays, **options))
+        return np.sqrt(length * function(*arrays, **options))
     places = divisor(problem.windows, problem.count_include_pad)
     places = places if problem.layout == "NCHW" else places[:, :, None]
     if direction == "fprop":  # sqrt(sum of x^2) / divisor
-        return np.sqrt(length * getattr(reference, name)(*arrays, **options) / places)
-    arrays = (arrays[0] / places, *arrays[1:])
-    return np.sqrt(problem.windows_per_pixel * getattr(reference, name)(*arrays, **options))
+        return np.sqrt(length * function(*arrays, **options) / places)
+    return np.sqrt(length * function(arrays[0] / places, *arrays[1:], **options))
 
 
 def bound_of(problem: Problem, direction: str, row_bound: float) -> float:

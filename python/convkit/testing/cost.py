@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
+from convkit.arrays import itemsize
 
 from .data import array_shapes
-from .lines import Conv2d, Pool2d, Problem
+from .lines import Conv2d, ConvTranspose2d, Linear, Pool2d, Problem
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,15 @@ def cost_of(problem: Problem, direction: str, dtype: str = "float32") -> Cost:
     """Operations and compulsory traffic of one direction of a problem.
 
     FLOPs are those of the definition, as the field counts them: a multiply-add is two, taps that
-    fall in padding count like the others (conv2d: 2*N*K*P*Q*(C/groups)*R*S in every direction),
-    an epilogue counts nothing. A maximum or an addition of a pool is one. A Gram matrix is
-    symmetric, so its forward direction counts each pair of channels once. im2col moves data: none.
-    An algorithm may do fewer (Winograd) or more (a padded tile).
+    fall in padding count like the others (conv2d: 2*N*K*P*Q*(C/groups)*R*S in every direction;
+    conv_transpose2d: 2*N*C*H*W*(K/groups)*R*S; linear: 2*N*C*K), an epilogue counts nothing.
+    A maximum or an addition of a pool is one. A Gram matrix is symmetric, so its forward direction
+    counts each pair of channels once. im2col moves data: none. An algorithm may do fewer (Winograd)
+    or more (a padded tile).
 
     Bytes are each array once, as if the caches were endless and empty at first: whole arrays, also
     where a stride over a 1x1 filter skips pixels. Max pooling writes its indices (int64), and its
-    gradient reads them.
+    gradient reads them. float16 and bfloat16 are 2 bytes each, as stored.
 
     >>> from convkit.testing import parse
     >>> cost_of(parse("conv2d", "n1c3h227w227-k96r11s11-st4-pd0"), "fprop").flops
@@ -62,7 +63,7 @@ def _results(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]:
     """What a direction writes."""
     if direction == "dgrad":
         return {"grad_x": problem.x_shape}
-    if isinstance(problem, Conv2d) and direction == "wgrad":
+    if isinstance(problem, (Conv2d, ConvTranspose2d, Linear)) and direction == "wgrad":
         return {"grad_w": problem.w_shape}
     if isinstance(problem, Pool2d) and problem.kind == "max":
         return {"y": problem.y_shape, "indices": problem.y_shape}
@@ -74,4 +75,4 @@ def _dtype_of(name: str, dtype: str) -> str:
 
 
 def _bytes(shape: tuple[int, ...], dtype: str) -> int:
-    return math.prod(shape) * np.dtype(dtype).itemsize
+    return math.prod(shape) * itemsize(dtype)

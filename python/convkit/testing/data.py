@@ -9,10 +9,20 @@ import numpy as np
 from convkit import reference
 from convkit.reference.pool2d import divisor
 
-from .lines import Conv2d, Gram, Im2col, Pool2d, Problem
+from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
-KINDS = ("whole", "normal", "one_signed", "wide", "flat")
+KINDS = ("whole", "normal", "one_signed", "wide", "flat", "nan")
 _LARGEST_WHOLE = 4
+
+
+def as_dtype(name: Any) -> np.dtype[Any]:
+    """The NumPy type of a name; bfloat16 comes from ml_dtypes."""
+    if name == "bfloat16":
+        import ml_dtypes
+
+        name = ml_dtypes.bfloat16
+    dtype: np.dtype[Any] = np.dtype(name)
+    return dtype
 
 
 def make_data(
@@ -25,7 +35,8 @@ def make_data(
     """The arrays that a direction of a problem reads, dense and in the problem's layout.
 
     kind: "whole" (small whole numbers, see exact_on_whole), "normal", "one_signed" (0.5 to 1.5),
-    "wide" (six decades) or "flat" (one number: equal terms round the same way at every step).
+    "wide" (six decades), "flat" (one number: equal terms round the same way at every step) or "nan"
+    (normal, with one NaN or infinity where no zero padding is multiplied by it).
     Both layouts of a problem get the same values.
     """
     if kind not in KINDS:
@@ -37,7 +48,11 @@ def make_data(
         values = _draw(rng, shape, kind, problem.layout)
         if kind == "whole" and name in ("x", "grad_y"):
             values *= whole_factor(problem, direction) or 1
-        data[name] = np.ascontiguousarray(values, dtype=dtype)
+        data[name] = np.ascontiguousarray(values, dtype=as_dtype(dtype))
+    if kind == "nan":
+        spoilt = data["grad_y" if direction == "dgrad" else "x"]
+        nhwc = problem.layout == "NHWC" and spoilt.ndim == 4
+        _spoil(spoilt.transpose(0, 3, 1, 2) if nhwc else spoilt, rng, seed)
     if "indices" in data:
         forward = {"x": np.ascontiguousarray(_draw(rng, problem.x_shape, kind, problem.layout))}
         name, arrays, options = problem.call("fprop", forward)
@@ -52,9 +67,9 @@ def array_shapes(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]
         shapes["x"] = problem.x_shape
     if direction != "fprop":
         shapes["grad_y"] = problem.y_shape
-    if isinstance(problem, Conv2d):
-        if direction != "wgrad":
-            shapes["w"] = problem.w_shape
+    if isinstance(problem, (Conv2d, ConvTranspose2d, Linear)) and direction != "wgrad":
+        shapes["w"] = problem.w_shape
+    if isinstance(problem, (Conv2d, Linear)):
         if direction == "fprop" and problem.bias:
             shapes["bias"] = (problem.k,)
         if direction == "fprop" and problem.residual:
@@ -66,7 +81,7 @@ def array_shapes(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]
 
 def exact_on_whole(problem: Problem, direction: str) -> bool:
     """Whether every step on "whole" data is a whole number, so that all algorithms must agree."""
-    if isinstance(problem, Conv2d):
+    if isinstance(problem, (Conv2d, Linear)):
         return direction != "fprop" or problem.activation in (None, "relu")
     if isinstance(problem, Gram):
         size = problem.c * problem.h * problem.w
@@ -89,6 +104,12 @@ def copies_only(problem: Problem, direction: str) -> bool:
     if isinstance(problem, Pool2d):
         return problem.kind == "max" and direction == "fprop"
     return isinstance(problem, Im2col) and direction == "fprop"
+
+
+def _spoil(array: np.ndarray, rng: np.random.Generator, seed: int) -> None:
+    if array.size:
+        place = np.unravel_index(int(rng.integers(array.size)), array.shape)
+        array[place] = (np.nan, np.inf, -np.inf)[seed % 3]
 
 
 def _draw(rng: np.random.Generator, shape: tuple[int, ...], kind: str, layout: str) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 conv2d  n1c3h227w227-k96r11s11-st4-pd0      pool2d  max-n1c96h55w55-r3s3-st2-pd0
 gram    n1c64h56w56                         im2col  n1c3h8w8-r3s3-st1-pd1
+conv_transpose2d  n1c8h5w5-k4r3s3-st2-pd1-op1 (from c to k channels; output padding op)
+linear  n16c400-k120-bias-relu (n rows of c features to k)
 
 Optional words follow in any order: stride st2 or st2x1 (height x width); padding pd1, pd1x2,
 pt0pb1pl0pr1 (top, bottom, left, right), same, valid, full; dilation dl2 or dl2x1; groups g32;
@@ -28,6 +30,7 @@ class Problem:
 
     op: ClassVar[str]
     directions: ClassVar[tuple[str, ...]] = ("fprop", "dgrad")
+    layouts: ClassVar[tuple[str, ...]] = ("NCHW", "NHWC")
 
     n: int
     c: int
@@ -64,7 +67,7 @@ class Problem:
         return (n, c, h, w) if self.layout == "NCHW" else (n, h, w, c)
 
     @property
-    def x_shape(self) -> tuple[int, int, int, int]:
+    def x_shape(self) -> tuple[int, ...]:
         return self.in_layout(self.n, self.c, self.h, self.w)
 
     @property
@@ -187,8 +190,86 @@ class Conv2d(_Windowed):
                 (data["grad_y"], data["x"], self.w_shape),
                 options,
             )
-        options |= {"activation": self.activation, "residual": data.get("residual")}
-        return "conv2d", (data["x"], data["w"], data.get("bias")), options
+        more = {"activation": self.activation, "residual": data.get("residual")}
+        return "conv2d", (data["x"], data["w"], data.get("bias")), options | more
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvTranspose2d(_Windowed):
+    """Every pixel lays its filters onto the output."""
+
+    op: ClassVar[str] = "conv_transpose2d"
+    directions: ClassVar[tuple[str, ...]] = ("fprop", "dgrad", "wgrad")
+
+    k: int
+    output_padding: Pair = (0, 0)
+    groups: int = 1
+    flip: bool = False
+
+    def _parts(self) -> tuple[str, ...]:
+        return (
+            *super()._parts(),
+            f"k{self.k}r{self.r}s{self.s}",
+            *self._window_parts(),
+            "" if self.output_padding == (0, 0) else f"op{_pair_text(self.output_padding)}",
+            "" if self.groups == 1 else f"g{self.groups}",
+            "flip" if self.flip else "",
+        )
+
+    @property
+    def output(self) -> Pair:
+        if isinstance(self.padding, str):
+            raise ValueError(f"padding is {self.padding!r}, a transposed convolution takes numbers")
+        height, width = (
+            (n - 1) * s - low - high + shapes.effective(f, d) + more
+            for n, s, (low, high), f, d, more in zip(
+                (self.h, self.w),
+                self.stride,
+                self.padding,
+                (self.r, self.s),
+                self.dilation,
+                self.output_padding,
+                strict=True,
+            )
+        )
+        return height, width
+
+    @property
+    def w_shape(self) -> tuple[int, ...]:
+        return self.in_layout(self.c, self.k // self.groups, self.r, self.s)
+
+    @property
+    def y_shape(self) -> tuple[int, ...]:
+        return self.in_layout(self.n, self.k, *self.output)
+
+    def flops_in(self, direction: str) -> int:
+        taps = self.k // self.groups * self.r * self.s
+        return 2 * self.n * self.c * self.h * self.w * taps
+
+    def gemm_k(self, direction: str) -> int:
+        if direction == "fprop":
+            return self.c // self.groups * self.windows_per_pixel
+        if direction == "dgrad":
+            return self.k // self.groups * self.r * self.s
+        return self.n * self.h * self.w
+
+    def call(self, direction: str, data: dict[str, Any]) -> Call:
+        options = {
+            "stride": self.stride,
+            "padding": self.padding,
+            "output_padding": self.output_padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "layout": self.layout,
+            "flip_kernel": self.flip,
+        }
+        if direction == "dgrad":
+            arrays: tuple[Any, ...] = (data["grad_y"], data["w"], self.x_shape)
+            return "conv_transpose2d_input_grad", arrays, options
+        if direction == "wgrad":
+            arrays = (data["grad_y"], data["x"], self.w_shape)
+            return "conv_transpose2d_weight_grad", arrays, options
+        return "conv_transpose2d", (data["x"], data["w"]), options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,7 +403,60 @@ class Im2col(_Windowed):
         return "col2im", (data["grad_y"], self.x_shape, size), options
 
 
-CLASSES: dict[str, type[Problem]] = {one.op: one for one in (Conv2d, Pool2d, Gram, Im2col)}
+@dataclass(frozen=True, kw_only=True)
+class Linear(Problem):
+    """y = act(x w^T + bias + residual) on n rows; no image, so one layout."""
+
+    op: ClassVar[str] = "linear"
+    directions: ClassVar[tuple[str, ...]] = ("fprop", "dgrad", "wgrad")
+    layouts: ClassVar[tuple[str, ...]] = ("NCHW",)
+
+    h: int = 1
+    w: int = 1
+    k: int
+    bias: bool = False
+    residual: bool = False
+    activation: str | None = None
+
+    def _parts(self) -> tuple[str, ...]:
+        return (
+            f"n{self.n}c{self.c}",
+            f"k{self.k}",
+            "bias" if self.bias else "",
+            "residual" if self.residual else "",
+            self.activation or "",
+        )
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        return self.n, self.c
+
+    @property
+    def w_shape(self) -> tuple[int, int]:
+        return self.k, self.c
+
+    @property
+    def y_shape(self) -> tuple[int, int]:
+        return self.n, self.k
+
+    def flops_in(self, direction: str) -> int:
+        return 2 * self.n * self.c * self.k
+
+    def gemm_k(self, direction: str) -> int:
+        return {"fprop": self.c, "dgrad": self.k, "wgrad": self.n}[direction]
+
+    def call(self, direction: str, data: dict[str, Any]) -> Call:
+        if direction == "dgrad":
+            return "linear_input_grad", (data["grad_y"], data["w"]), {}
+        if direction == "wgrad":
+            return "linear_weight_grad", (data["grad_y"], data["x"]), {}
+        options = {"activation": self.activation, "residual": data.get("residual")}
+        return "linear", (data["x"], data["w"], data.get("bias")), options
+
+
+CLASSES: dict[str, type[Problem]] = {
+    one.op: one for one in (Conv2d, ConvTranspose2d, Pool2d, Gram, Im2col, Linear)
+}
 
 _WORDS: dict[str, dict[str, Any]] = {
     "same": {"padding": "same"},
@@ -342,7 +476,7 @@ _WORDS: dict[str, dict[str, Any]] = {
     "avg": {"kind": "avg"},
 }
 _SIZES = re.compile(r"(?:[nchwkrsg]\d+)+")
-_PAIRS = re.compile(r"(st|dl|pd)(\d+)(?:x(\d+))?")
+_PAIRS = re.compile(r"(st|dl|pd|op)(\d+)(?:x(\d+))?")
 _PADS = re.compile(r"pt(\d+)pb(\d+)pl(\d+)pr(\d+)")
 
 
@@ -380,7 +514,8 @@ def _parse_word(word: str, line: str) -> dict[str, Any]:
         height, width = int(first), int(second or first)
         if key == "pd":
             return {"padding": ((height, height), (width, width))}
-        return {"stride" if key == "st" else "dilation": (height, width)}
+        names = {"st": "stride", "dl": "dilation", "op": "output_padding"}
+        return {names[key]: (height, width)}
     raise ValueError(f"{line!r}: cannot read {word!r}")
 
 

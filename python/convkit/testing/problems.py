@@ -1,10 +1,10 @@
 """The problem table: every test, validation and benchmark walks these rows.
 
 A row is: tags, name, line (convkit.testing.lines). Tags: core (the usual geometries, small),
-edge (odd ones, small), layer (of real networks), network (more of them, which only benchmarks walk:
-convkit.testing.networks), huge (past 2**31 elements). Core and edge rows
-also run in the thread-by-thread simulator, so they stay near a million operations. The long ones
-show sums that are not made in blocks.
+edge (odd ones, small), long (sums so long that equal terms show how they are made), layer (of real
+networks), network (more of them, which only benchmarks walk: convkit.testing.networks), huge (past
+2**31 elements). Core, edge and long rows also run in the thread-by-thread simulator, so they stay
+near a million operations.
 """
 
 from . import networks
@@ -97,6 +97,9 @@ edge long_places          n1c1h180w190-k2r1s1-st1-pd0
 edge long_batch           n300c2h4w4-k3r3s3-st1-pd1
 edge long_aligned         n1c4h70w70-k4r3s3-st1-pd1
 edge long_3x3             n1c2300h3w3-k2r3s3-st1-pd0
+long longer_3x3           n1c8000h3w3-k1r3s3-st1-pd0
+long longer_places        n1c1h330w310-k1r3s3-st1-pd1
+long long_row_kernel      n1c1h1w1300-k1r1s600-st1-pd0
 layer lenet.c1_28         n1c1h28w28-k6r5s5-st1-pd2-bias
 layer lenet.c3            n1c6h14w14-k16r5s5-st1-pd0-bias
 layer lenet.c5            n1c16h5w5-k120r5s5-st1-pd0-bias
@@ -168,6 +171,8 @@ edge avg_wide             avg-n1c2h1w301-r1s3-st1x2-pd0x1
 edge avg_over_256         avg-n2c2h17w18-r17s18-st1-pd0
 edge avg_many_channels    avg-n1c130h4w4-r2s2-st2-pd0
 edge avg_long             avg-n1c2h150w151-r150s151-st1-pd0
+long avg_long_row         avg-n1c1h2w6000-r1s6000-st1-pd0
+long avg_many_windows     avg-n1c1h40w40-r20s20-st1-pd0
 layer lenet.s2            avg-n1c6h28w28-r2s2-st2-pd0
 layer alexnet.pool1       max-n1c96h55w55-r3s3-st2-pd0
 layer alexnet.pool2       max-n1c256h27w27-r3s3-st2-pd0
@@ -179,6 +184,55 @@ layer googlenet.3a_pool   max-n1c192h28w28-r3s3-st1-pd1
 layer googlenet.avg       avg-n1c1024h7w7-r7s7-st1-pd0
 layer resnet50.avg        avg-n1c2048h7w7-r7s7-st1-pd0
 huge pixels               max-n1c1h46342w46342-r2s2-st2-pd0
+"""
+
+_CONV_TRANSPOSE2D = """
+core 2x2_strided          n1c16h6w6-k8r2s2-st2-pd0
+core 3x3                  n2c8h7w6-k10r3s3-st1-pd1
+core 3x3_strided          n1c12h5w6-k7r3s3-st2-pd1-op1
+core 4x4_strided          n1c8h5w5-k6r4s4-st2-pd1
+core 5x5_strided          n1c5h4w5-k3r5s5-st3-pd2-op2x1
+core 1x1                  n2c9h5w4-k11r1s1-st1-pd0
+core grouped              n1c12h5w5-k8r3s3-st2-pd1-op1-g4
+core depthwise            n1c8h6w5-k8r4s4-st2-pd1-g8
+edge single               n1c1h1w1-k1r1s1-st1-pd0
+edge empty_batch          n0c3h5w4-k2r3s3-st2-pd1
+edge pixel                n1c3h1w1-k4r4s4-st1-pd0
+edge asymmetric           n1c3h5w6-k4r3s4-st2x3-pt0pb1pl2pr0
+edge dilated              n1c4h5w4-k3r3s2-st1-pd1-dl2x3
+edge wide_output_padding  n1c3h4w5-k4r2s3-st1-pd0-dl3-op2
+edge wide_output_strided  n1c3h4w3-k4r3s3-st2-pd1-dl5x4-op4x3
+edge stride_over_kernel   n1c3h4w5-k4r2s2-st3-pd0-op2
+edge 1x1_output_padding   n2c3h4w3-k5r1s1-st1-pd0-dl3-op2x1
+edge flip                 n1c3h5w4-k4r3s3-st2-pd1-flip
+edge all_but_one_cut      n1c2h2w2-k3r3s3-st1-pd1
+edge long_channels        n1c9000h1w1-k2r1s1-st1-pd0
+layer dcgan.2             n1c512h8w8-k256r4s4-st2-pd1
+layer dcgan.4             n1c128h32w32-k3r4s4-st2-pd1
+layer fcn.up32            n1c21h7w7-k21r4s4-st2-pd1-g21
+"""
+
+_LINEAR = """
+core small                n4c10-k7
+core epilogue             n3c33-k17-bias-residual-relu
+core tanh                 n5c16-k16-bias-tanh
+core tile                 n64c48-k64
+core tail                 n37c70-k65-bias
+edge single               n1c1-k1
+edge no_rows              n0c5-k3-bias
+edge one_row              n1c300-k130-bias-sigmoid
+edge one_output           n9c257-k1
+edge one_feature          n9c1-k33-relu
+edge rows_5               n5c129-k67
+edge over_segment         n2c2300-k9
+edge long_features        n2c70000-k3
+edge long_outputs         n1c3-k9000
+edge long_rows            n9000c2-k3
+layer lenet.f6            n1c120-k84-bias-tanh
+layer lenet.batch         n128c400-k120-bias
+layer alexnet.f6          n1c9216-k4096-bias-relu
+layer alexnet.f8          n16c4096-k1000-bias
+layer resnet50.fc         n1c2048-k1000-bias
 """
 
 _GRAM = """
@@ -199,6 +253,7 @@ edge pixels_300           n1c7h20w15-norm
 edge pixels_1023          n1c3h31w33
 edge many_images          n37c4h3w3-norm
 edge long_pixels          n1c3h150w151
+long longer_pixels        n1c2h300w310
 layer vgg19.1_1           n1c64h224w224
 layer vgg19.2_1           n1c128h112w112
 layer vgg19.3_1           n1c256h56w56
@@ -226,6 +281,7 @@ edge dilated_strided      n1c2h12w12-r3s3-st3x2-pd2-dl2x3
 edge stride_over_kernel   n1c3h11w10-r2s2-st3-pd0
 edge wide                 n1c2h1w300-r1s5-st1-pd0x2
 edge many_images          n37c2h3w3-r2s2-st1-pd0
+long many_taps            n1c1h40w40-r20s20-st1-pd0
 layer alexnet.c1          n1c3h227w227-r11s11-st4-pd0
 layer vgg16.3_2           n1c256h56w56-r3s3-st1-pd1
 huge pixels               n1c1h15448w15448-r3s3-st1-pd1
@@ -242,6 +298,8 @@ PROBLEMS: dict[str, tuple[Problem, ...]] = {
     "pool2d": _read("pool2d", _POOL2D + networks.POOL2D),
     "gram": _read("gram", _GRAM),
     "im2col": _read("im2col", _IM2COL),
+    "conv_transpose2d": _read("conv_transpose2d", _CONV_TRANSPOSE2D),
+    "linear": _read("linear", _LINEAR),
 }
 
 

@@ -42,14 +42,16 @@ def measure_peaks(
     FLOPs by a loop of independent multiply-adds in registers, of the instruction set in use; bytes
     by reading and by copying arrays beyond the caches, whichever moves more. The best of many
     rounds, on the thread pool of the ops (`threads` None: as many as convkit.num_threads()). Where
-    other programs hold the cores all the time, the peaks come out lower.
+    other programs hold the cores all the time, the peaks come out lower. float16 and bfloat16 are
+    computed in float32 and have its peaks.
 
     Raises: ValueError for a backend without a roofline (see why_no_peaks).
     """
     if why := why_no_peaks(backend):
         raise ValueError(f"measure_peaks: backend is {backend!r}: {why}")
     count = _native.num_threads() if threads is None else threads
-    flops, moved = _native.measure_peaks(backend, dtype, count)
+    computed = "float32" if dtype in ("float16", "bfloat16") else dtype
+    flops, moved = _native.measure_peaks(backend, computed, count)
     return Peaks(backend, dtype, count, flops, moved)
 
 

@@ -83,7 +83,8 @@ def _medians(values: np.ndarray, seed: int) -> np.ndarray:
     block = max(1, round(count ** (1 / 3)))
     starts = rng.integers(0, count - block + 1, (RESAMPLES, -(-count // block), 1))
     places = (starts + np.arange(block)).reshape(RESAMPLES, -1)[:, :count]
-    return np.median(values[places], axis=1)
+    medians: np.ndarray = np.median(values[places], axis=1)
+    return medians
 
 
 def ratios(ours: Samples, theirs: Samples) -> list[float]:

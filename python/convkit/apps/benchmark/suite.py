@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from convkit.apps.terminal import InputError
-from convkit.testing import PROBLEMS, Conv2d, Problem, parse, problems
+from convkit.testing import PROBLEMS, Conv2d, Linear, Problem, parse, problems
 
 SUITE = ("layer", "network")
 
@@ -48,13 +48,14 @@ def vary(rows: Iterable[Problem], batches: Iterable[int], layouts: Iterable[str]
         for row in rows
         for n in (sizes or [row.n])
         for layout in layouts
+        if layout in row.layouts
     ]
     return list(dict.fromkeys(varied))
 
 
 def without_epilogue(problem: Problem) -> Problem:
-    """The convolution alone: no bias, residual or activation."""
-    if not isinstance(problem, Conv2d):
+    """The sums alone: no bias, residual or activation."""
+    if not isinstance(problem, (Conv2d, Linear)):
         return problem
     return replace(problem, bias=False, residual=False, activation=None)
 

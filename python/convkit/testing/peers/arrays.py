@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from convkit.testing.lines import Conv2d, Gram, Im2col, Pool2d, Problem
+from convkit.testing.lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 
 def make(problem: Problem, direction: str, data: dict[str, Any], space: Any) -> Any:
     """A call with no argument that does the work in `space` (numpy or cupy); None for no way."""
     call: Callable[..., Any] | None = None
+    if isinstance(problem, ConvTranspose2d):
+        mirrored = mirror(problem, direction, data)
+        return mirrored and make(*mirrored, space)
     if isinstance(problem, Conv2d):
         depthwise = problem.groups == problem.c == problem.k
         if not problem.flip and (problem.groups == 1 or depthwise):
@@ -24,10 +27,30 @@ def make(problem: Problem, direction: str, data: dict[str, Any], space: Any) -> 
         call = gram
     elif isinstance(problem, Im2col):
         call = _im2col
+    elif isinstance(problem, Linear):
+        call = _linear
     if call is None:
         return None
     arrays = {key: space.asarray(array) for key, array in data.items()}
     return lambda: call(space, problem, direction, arrays)
+
+
+def mirror(
+    problem: ConvTranspose2d, direction: str, data: dict[str, Any]
+) -> tuple[Conv2d, str, dict[str, Any]] | None:
+    """The same work as a direction of a convolution: a transposed one is its input gradient.
+
+    None where the output padding makes an output that no convolution has as its image.
+    """
+    height, width = problem.output
+    names = ("n", "r", "s", "stride", "padding", "dilation", "groups", "layout", "flip")
+    same = {name: getattr(problem, name) for name in names}
+    mirrored = Conv2d(**same, c=problem.k, h=height, w=width, k=problem.c)
+    if mirrored.output != (problem.h, problem.w):
+        return None
+    other = {"x": "grad_y", "grad_y": "x", "w": "w"}
+    way = {"fprop": "dgrad", "dgrad": "fprop", "wgrad": "wgrad"}[direction]
+    return mirrored, way, {other[name]: array for name, array in data.items()}
 
 
 def _columns(space: Any, x: Any, problem: Any) -> Any:
@@ -64,6 +87,10 @@ def _conv(space: Any, problem: Any, _: str, data: dict[str, Any]) -> Any:
         y = (w.reshape(problem.k, -1) @ columns).reshape(problem.y_shape)
     if "bias" in data:
         y += data["bias"][:, None, None]
+    return _finish(space, y, problem, data)
+
+
+def _finish(space: Any, y: Any, problem: Any, data: dict[str, Any]) -> Any:
     if "residual" in data:
         y += data["residual"]
     if problem.activation == "relu":
@@ -138,6 +165,17 @@ def gram(space: Any, problem: Any, direction: str, data: dict[str, Any]) -> Any:
         return features @ features.swapaxes(1, 2) / size
     grad = data["grad_y"]
     return ((grad + grad.swapaxes(1, 2)) / size @ features).reshape(problem.x_shape)
+
+
+def _linear(space: Any, problem: Any, direction: str, data: dict[str, Any]) -> Any:
+    if direction == "dgrad":
+        return data["grad_y"] @ data["w"]
+    if direction == "wgrad":
+        return data["grad_y"].T @ data["x"]
+    y = data["x"] @ data["w"].T
+    if "bias" in data:
+        y += data["bias"]
+    return _finish(space, y, problem, data)
 
 
 def _im2col(space: Any, problem: Any, direction: str, data: dict[str, Any]) -> Any:

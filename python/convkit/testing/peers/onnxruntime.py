@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from convkit.testing.lines import Conv2d, Gram, Pool2d, Problem
+from convkit.testing.lines import Conv2d, ConvTranspose2d, Gram, Linear, Pool2d, Problem
+
+from .arrays import mirror
 
 Call = Callable[[], Any]
 _ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
@@ -49,6 +51,11 @@ def _graph(problem: Problem, direction: str, data: dict[str, Any]) -> _Graph | N
         features = data["x"].reshape(problem.c, -1)
         feeds = {"x": features, "same": features}
         return _Graph("Gemm", feeds, {"y": problem.y_shape[1:]}, attributes={"transB": 1})
+    if isinstance(problem, ConvTranspose2d):
+        mirrored = mirror(problem, direction, data)
+        return _graph(*mirrored) if mirrored else None
+    if isinstance(problem, Linear):
+        return _linear(problem, direction, data)
     if not isinstance(problem, (Conv2d, Pool2d)):
         return None
     pads = problem.windows.pads
@@ -62,7 +69,8 @@ def _graph(problem: Problem, direction: str, data: dict[str, Any]) -> _Graph | N
         return _convolution(problem, direction, data, window)
     if direction != "fprop":
         return None
-    feeds, outputs = {"x": data["x"]}, {"y": problem.y_shape}
+    feeds = {"x": data["x"]}
+    outputs: dict[str, tuple[int, ...]] = {"y": problem.y_shape}
     window["ceil_mode"] = int(problem.ceil_mode)
     if problem.kind == "max":
         outputs["indices"] = problem.y_shape
@@ -79,9 +87,8 @@ def _convolution(
         return None
     window["group"] = problem.groups
     if direction == "fprop":
-        constants = {name: data[name] for name in ("w", "bias") if name in data}
         feeds, outputs = {"x": data["x"]}, {"y": problem.y_shape}
-        return _Graph("Conv", feeds, outputs, constants, window, problem.activation)
+        return _Graph("Conv", feeds, outputs, _weights(data), window, problem.activation)
     # A gradient is the transposed convolution; rows that no window reached are output_padding.
     axes = (problem.stride, problem.output, problem.dilation, (problem.r, problem.s))
     reached = [
@@ -89,8 +96,22 @@ def _convolution(
         for stride, side, dilation, taps, pads in zip(*axes, problem.windows.pads, strict=True)
     ]
     window["output_padding"] = [problem.h - reached[0], problem.w - reached[1]]
-    feeds, outputs = {"grad_y": data["grad_y"]}, {"y": problem.x_shape}
-    return _Graph("ConvTranspose", feeds, outputs, {"w": data["w"]}, window)
+    feeds = {"grad_y": data["grad_y"]}
+    return _Graph("ConvTranspose", feeds, {"y": problem.x_shape}, {"w": data["w"]}, window)
+
+
+def _linear(problem: Linear, direction: str, data: dict[str, Any]) -> _Graph | None:
+    if problem.residual or direction == "wgrad":
+        return None
+    if direction == "dgrad":
+        return _Graph("Gemm", {"grad_y": data["grad_y"]}, {"y": problem.x_shape}, _weights(data))
+    feeds, outputs = {"x": data["x"]}, {"y": problem.y_shape}
+    transposed = {"transB": 1}
+    return _Graph("Gemm", feeds, outputs, _weights(data), transposed, problem.activation)
+
+
+def _weights(data: dict[str, Any]) -> dict[str, np.ndarray]:
+    return {name: data[name] for name in ("w", "bias") if name in data}
 
 
 def _open(graph: _Graph, threads: int, device: str) -> tuple[Call, Any] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from convkit.testing.lines import Conv2d, Gram, Im2col, Pool2d, Problem
+from convkit.testing.lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 from .arrays import gram
 
@@ -26,7 +26,7 @@ def make(
     import torch
 
     nhwc = problem.layout == "NHWC"
-    if not isinstance(problem, (Conv2d, Pool2d)) and (nhwc or channels_last):
+    if not isinstance(problem, (Conv2d, ConvTranspose2d, Pool2d)) and (nhwc or channels_last):
         return None
     if nhwc and channels_last:
         return None  # that is what plain torch does with these arrays
@@ -59,6 +59,10 @@ def make(
 def _call(torch: Any, problem: Problem, direction: str, data: dict[str, Any]) -> Call | None:
     if isinstance(problem, Gram):
         return lambda: gram(torch, problem, direction, data)
+    if isinstance(problem, Linear):
+        return _linear(torch, problem, direction, data)
+    if isinstance(problem, ConvTranspose2d):
+        return _conv_transpose2d(torch, problem, direction, data)
     if not isinstance(problem, (Conv2d, Pool2d, Im2col)):
         return None
     if any(low != high for low, high in problem.windows.pads):
@@ -83,16 +87,9 @@ def _conv2d(
         return None
     sizes = (problem.stride, pads, problem.dilation)
     if direction == "fprop":
-        x, w, bias, residual = (data.get(name) for name in ("x", "w", "bias", "residual"))
-        act = getattr(torch, f"{problem.activation}_") if problem.activation else None
-
-        def forward() -> Any:
-            y = torch.conv2d(x, w, bias, *sizes, problem.groups)
-            if residual is not None:
-                y += residual
-            return y if act is None else act(y)
-
-        return forward
+        x, w, bias = (data.get(name) for name in ("x", "w", "bias"))
+        finish = _finish(torch, problem, data)
+        return lambda: finish(torch.conv2d(x, w, bias, *sizes, problem.groups))
     x, w, grad = data.get("x"), data.get("w"), data["grad_y"]
     # The one that is not read gives its shape and memory format.
     format_of = torch.channels_last if _is_channels_last(torch, grad) else torch.contiguous_format
@@ -107,6 +104,55 @@ def _conv2d(
     rest = (None, *sizes, False, (0, 0), problem.groups, wanted)
     place = 0 if direction == "dgrad" else 1
     return lambda: backward(grad, x, w, *rest)[place]
+
+
+def _finish(torch: Any, problem: Conv2d | Linear, data: dict[str, Any]) -> Callable[[Any], Any]:
+    residual = data.get("residual")
+    act = getattr(torch, f"{problem.activation}_") if problem.activation else None
+
+    def finish(y: Any) -> Any:
+        if residual is not None:
+            y += residual
+        return y if act is None else act(y)
+
+    return finish
+
+
+def _conv_transpose2d(
+    torch: Any, problem: ConvTranspose2d, direction: str, data: dict[str, Any]
+) -> Call | None:
+    padding: Any = problem.padding  # numbers: a transposed convolution takes no words
+    if problem.flip or any(low != high for low, high in padding):
+        return None
+    pads = tuple(low for low, _ in padding)
+    x, w = data.get("x"), data.get("w")
+    if direction == "fprop":
+        given = (problem.stride, pads, problem.output_padding, problem.groups, problem.dilation)
+        return lambda: torch.conv_transpose2d(x, w, None, *given)
+    grad = data["grad_y"]
+    # The one that is not read gives its shape and memory format.
+    unread = problem.x_shape if direction == "dgrad" else problem.w_shape
+    empty = torch.empty(unread, dtype=grad.dtype, device=grad.device)
+    if problem.layout == "NHWC":
+        empty = empty.permute(_NCHW_FROM_NHWC)
+    elif _is_channels_last(torch, grad):
+        empty = empty.contiguous(memory_format=torch.channels_last)
+    x, w = (empty, w) if direction == "dgrad" else (x, empty)
+    wanted = (direction == "dgrad", direction == "wgrad", False)
+    sizes = (problem.stride, pads, problem.dilation)
+    rest = (None, *sizes, True, problem.output_padding, problem.groups, wanted)
+    place = 0 if direction == "dgrad" else 1
+    return lambda: torch.ops.aten.convolution_backward(grad, x, w, *rest)[place]
+
+
+def _linear(torch: Any, problem: Linear, direction: str, data: dict[str, Any]) -> Call:
+    if direction == "dgrad":
+        return lambda: torch.matmul(data["grad_y"], data["w"])
+    if direction == "wgrad":
+        return lambda: torch.matmul(data["grad_y"].T, data["x"])
+    x, w, bias = data["x"], data["w"], data.get("bias")
+    finish = _finish(torch, problem, data)
+    return lambda: finish(torch.nn.functional.linear(x, w, bias))
 
 
 def _is_channels_last(torch: Any, tensor: Any) -> bool:
