@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import convkit as library
+from convkit.apps import bench
 from convkit.apps.benchmark import contestants, record, rows, suite
 from convkit.apps.benchmark.comparison import compare_runs, judge
 from convkit.apps.benchmark.contestants import as_written
@@ -16,7 +17,7 @@ from convkit.apps.benchmark.plots import text_bars
 from convkit.apps.benchmark.rows import Contestant, Row
 from convkit.apps.benchmark.table import mean_lines
 from convkit.apps.terminal import InputError
-from convkit.testing import Peaks, parse, problems
+from convkit.testing import PROBLEMS, Peaks, parse, problems
 from convkit.testing.timing import Interval, Noise, median_interval, ratios
 
 pytest_plugins = ["tests.apps.command"]
@@ -202,6 +203,7 @@ def test_interruption_keeps_what_is_done(convkit, tmp_path, monkeypatch):
         (["--batch", "1,-2"], "--batch 1,-2"),
         (["--directions", "up"], "--directions up: must be of fprop"),
         (["--layout", "CHWN"], "--layout CHWN"),
+        (["linear", "--layout", "NHWC"], "--layout NHWC"),
         (["--dtype", "int8"], "--dtype int8"),
         (["--backend", "simt"], "for checking"),
         (["--algo", "fft"], "--algo fft"),
@@ -254,7 +256,7 @@ def test_the_parts_stay_out_of_the_list_of_programs(convkit):
 def test_no_word_means_all_layers_and_quick_a_choice():
     everything, some = suite.choose([]), suite.choose([], quick=True)
     assert set(some) < set(everything)
-    assert {row.op for row in some} == {"conv2d", "pool2d", "gram", "im2col"}
+    assert {row.op for row in some} == PROBLEMS.keys()
     networks = {row.name.partition(".")[0] for row in everything if row.op == "conv2d"}
     assert {"lenet", "alexnet", "vgg16", "resnet50", "googlenet", "nin", "mobilenet"} <= networks
 
@@ -270,6 +272,8 @@ def test_words_name_rows():
         ("pool2d", "avg-n1c3h8w8-r2s2-st2-pd0"),
         ("gram", "n1c4h5w5"),
         ("im2col", "n1c3h8w8-r3s3-st1-pd1"),
+        ("conv_transpose2d", "n1c4h5w5-k3r3s3-st2-pd1-op1"),
+        ("linear", "n4c10-k7"),
     ):
         assert suite.choose([line]) == suite.choose([op, line]) == [parse(op, line)]
 
@@ -284,7 +288,23 @@ def test_rows_are_varied():
         (16, "NHWC"),
     ]
     assert suite.vary([row], [], ["NCHW"]) == [row]
-    assert suite.without_epilogue(row).line == "n1c3h9w9-k4r3s3-st1-pd1"
+    flat = parse("linear", "n4c10-k7")
+    assert suite.vary([flat], [], ["NCHW", "NHWC"]) == [flat]
+
+
+def test_plain_rows_have_no_epilogue():
+    for op, line, plain in [
+        ("conv2d", LINE, "n1c3h9w9-k4r3s3-st1-pd1"),
+        ("linear", "n4c10-k7-bias-residual-tanh", "n4c10-k7"),
+        ("gram", "n1c5h6w7-norm", "n1c5h6w7-norm"),
+    ]:
+        assert suite.without_epilogue(parse(op, line)).line == plain
+
+
+def test_every_op_has_a_row_for_the_cost_of_its_call():
+    assert bench.TINY.keys() == PROBLEMS.keys()
+    for op, line in bench.TINY.items():
+        assert parse(op, line).line == line
 
 
 def test_options_are_passed_as_one_writes_them():

@@ -147,7 +147,7 @@ def command(
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     backend: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     plain: Annotated[
-        bool, typer.Option("--plain", help="Convolutions without bias, residual, activation.")
+        bool, typer.Option("--plain", help="Rows without bias, residual, activation.")
     ] = False,
     cold: Annotated[
         bool, typer.Option("--cold", help="Empty the caches before each call.")
