@@ -13,6 +13,8 @@
 
 namespace ck {
 
+Op describe_batch_norm();
+Op describe_bias_grad();
 Op describe_conv2d();
 Op describe_copy();
 Op describe_gram();
@@ -23,7 +25,8 @@ namespace {
 
 const std::vector<Op>& ops() {
   static const std::vector<Op> all = {
-      describe_conv2d(), describe_pool2d(), describe_gram(), describe_im2col(), describe_copy(),
+      describe_conv2d(), describe_pool2d(),     describe_gram(),      describe_im2col(),
+      describe_copy(),   describe_batch_norm(), describe_bias_grad(),
   };
   return all;
 }

@@ -2,6 +2,8 @@
 
 #include <pybind11/stl.h>
 
+#include <cmath>
+
 namespace ck {
 namespace {
 
@@ -23,6 +25,16 @@ bool read_integer(const py::handle& value, int64_t* result) {
   *result = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
   if (overflow != 0) *result = overflow > 0 ? INT64_MAX : INT64_MIN;
   return true;
+}
+
+bool is_number(const py::handle& value) {
+  if (PyFloat_Check(value.ptr())) return true;
+  if (py::isinstance<py::bool_>(value)) return false;
+  if (PyIndex_Check(value.ptr()))
+    return !py::hasattr(value, "shape") || py::len(value.attr("shape")) == 0;
+  // NumPy's scalars of other widths.
+  return py::hasattr(value, "dtype") && py::len(value.attr("shape")) == 0 &&
+         value.attr("dtype").attr("kind").cast<std::string>() == "f";
 }
 
 bool is_sequence(const py::handle& value) {
@@ -206,6 +218,18 @@ int64_t Request::integer(const char* name) const {
   int64_t number;
   if (read_integer(value, &number)) return number;
   bad_parameter(op_, name, value, "an int");
+}
+
+double Request::number(const char* name) const {
+  const py::object value = parameter(name);
+  if (is_number(value)) {
+    const py::object real = py::reinterpret_steal<py::object>(PyNumber_Float(value.ptr()));
+    if (real && std::isfinite(real.cast<double>())) return real.cast<double>();
+    PyErr_Clear();  // an int beyond any float
+    throw_value_error("%s: %s is %s, must be finite", op(), name,
+                      py::repr(value).cast<std::string>().c_str());
+  }
+  bad_parameter(op_, name, value, "a number");
 }
 
 bool Request::flag(const char* name) const {

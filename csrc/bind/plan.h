@@ -21,6 +21,7 @@ namespace py = pybind11;
 struct OutputSpec {
   Shape shape;
   std::string dtype;
+  bool per_image = true;  // begins with the images of the batch, where those can be told apart
 };
 
 // A validated problem with its algorithm. Immutable; threads may share it.
@@ -49,11 +50,17 @@ struct PieceKernel {
       run;
 };
 
+// How a batch may be cut: not at all where images depend on one another, else every input but the
+// `whole` ones begins with its images.
+struct BatchRule {
+  bool independent;
+  std::vector<std::string> whole = {"w", "bias"};
+};
+
 bool is_16_bit(const std::string& dtype);
-// Makes the plan widen what `arrays` stores in 16 bits. With `by_image` images do not depend on one
-// another and arrays other than w and bias begin with them; else there is one piece.
+// Makes the plan widen what `arrays` and its outputs store in 16 bits, piece by piece of the batch.
 void store_in_16_bits(Plan& plan, const std::vector<NamedArray>& arrays, int64_t images,
-                      bool by_image, const PieceKernel& kernel);
+                      const BatchRule& rule, const PieceKernel& kernel);
 
 struct Candidate {
   std::string name;
@@ -86,6 +93,7 @@ class Request {
   Layout layout() const;
   Activation activation() const;
   int64_t integer(const char* name) const;
+  double number(const char* name) const;  // finite
   bool flag(const char* name) const;
 
  private:
@@ -152,7 +160,7 @@ const Row& select_row(std::span<const Row> rows, const Problem& problem, Directi
 template <class Problem, class Arrays, class Fill>
 Plan make_plan(const Request& request, const AlgorithmRow<Problem, Arrays>& row,
                const Problem& problem, Direction direction, std::vector<OutputSpec> outputs,
-               Fill fill) {
+               Fill fill, const BatchRule& rule) {
   const Kernel<Problem, Arrays>* kernel = &row.active();
   Plan plan;
   plan.op = request.op();
@@ -171,13 +179,13 @@ Plan make_plan(const Request& request, const AlgorithmRow<Problem, Arrays>& row,
     kernel->run(problem, direction, arrays, execution);
   };
   if constexpr (requires { problem.n; }) {
-    if (is_16_bit(plan.outputs[0].dtype)) {
+    if (is_16_bit(request.result_dtype())) {
       const auto of_images = [=](int64_t images) {
         Problem piece = problem;
         piece.n = images;
         return piece;
       };
-      store_in_16_bits(plan, request.arrays(), problem.n, direction != Direction::kWgrad,
+      store_in_16_bits(plan, request.arrays(), problem.n, rule,
                        {[=](int64_t images, int threads) {
                           return kernel->workspace_bytes(of_images(images), direction, threads);
                         },
@@ -190,6 +198,15 @@ Plan make_plan(const Request& request, const AlgorithmRow<Problem, Arrays>& row,
     }
   }
   return plan;
+}
+
+// For ops whose images depend on one another in wgrad alone.
+template <class Problem, class Arrays, class Fill>
+Plan make_plan(const Request& request, const AlgorithmRow<Problem, Arrays>& row,
+               const Problem& problem, Direction direction, std::vector<OutputSpec> outputs,
+               Fill fill) {
+  return make_plan(request, row, problem, direction, std::move(outputs), fill,
+                   {direction != Direction::kWgrad});
 }
 
 // An op announces itself to the module: its public functions, how each makes a plan, and its table.

@@ -2,6 +2,8 @@
 
 from convkit._native import CudaError, num_threads
 from convkit.dispatch import backend, set_backend
+from convkit.ops.batch_norm import batch_norm, batch_norm_grad
+from convkit.ops.bias_grad import conv2d_bias_grad
 from convkit.ops.conv2d import conv2d, conv2d_input_grad, conv2d_weight_grad
 from convkit.ops.gram import gram_matrix, gram_matrix_grad
 from convkit.ops.im2col import col2im, im2col
@@ -16,9 +18,12 @@ __all__ = [
     "avg_pool2d",
     "avg_pool2d_grad",
     "backend",
+    "batch_norm",
+    "batch_norm_grad",
     "col2im",
     "conv2d",
     "conv2d_algorithms",
+    "conv2d_bias_grad",
     "conv2d_input_grad",
     "conv2d_weight_grad",
     "gram_matrix",

@@ -218,6 +218,7 @@ def run(
     algo: str = "auto",
     out: Any = None,
     outputs: int = 1,
+    updated: tuple[str, ...] = (),
 ) -> Any:
     """Run the public function `op` on `arrays` (None where optional) and return its result.
 
@@ -227,6 +228,8 @@ def run(
             like.
         parameters: the rest of the call, by name.
         outputs: how many of the op's results are wanted (max_pool2d without indices wants one).
+        updated: names of arrays that the call changes in place, where they are given; the last
+            results of the native call.
     """
     buffers = {
         name: None if array is None else wrap(op, name, array) for name, array in arrays.items()
@@ -247,7 +250,10 @@ def run(
     if type(first.source) is Spec:
         return call
     plan, specs = call.planned()
+    changed = _in_place(op, updated, buffers)
     results, handles = _results(op, specs[:outputs], out, first, buffers)
+    if changed:
+        handles += [None] * (len(specs) - outputs - len(changed)) + changed
     if is_reference:
         _run_reference(op, buffers, parameters, handles)
     else:
@@ -258,6 +264,18 @@ def run(
     if out is None:
         results = [finish(result, first) for result in results]
     return results[0] if outputs == 1 else tuple(results)
+
+
+def _in_place(op: str, names: tuple[str, ...], buffers: dict[str, Buffer | None]) -> list[Any]:
+    """What the native side writes to of the caller's arrays that a call changes."""
+    handles = []
+    for name in names:
+        buffer = buffers[name]
+        if buffer is not None:
+            others = {other: b for other, b in buffers.items() if other != name}
+            spec = (buffer.shape, buffer.dtype)
+            handles.append(_check_out(op, name, buffer.source, spec, buffer, others).handle)
+    return handles
 
 
 def _results(

@@ -28,9 +28,10 @@ def describe_call(function: str, *args: Any, dtype: str = "float32", **kwargs: A
         raise ValueError(f"output_shape: op is {function!r}, must be one of {known}")
     public = ops.FUNCTIONS[function]
     bound = inspect.signature(public).bind(*args, **kwargs)
+    kept = ops.FLOAT32_PARAMETERS.get(function, ()) if dtype in ("float16", "bfloat16") else ()
     for name, shape in bound.arguments.items():
         if name in ops.ARRAY_PARAMETERS and shape is not None:
-            kind = "int64" if name == "indices" else dtype
+            kind = "int64" if name == "indices" else "float32" if name in kept else dtype
             bound.arguments[name] = Spec(tuple(int(side) for side in shape), kind)
     return public(*bound.args, **bound.kwargs)
 
@@ -41,7 +42,7 @@ def output_shape(op: str, *args: Any, dtype: str = "float32", **kwargs: Any) -> 
     Args:
         op: name of a public function, such as "conv2d" or "max_pool2d_grad".
         args, kwargs: as for that function.
-        dtype: of all arrays.
+        dtype: of all arrays but those that must be int64 or float32.
 
     Raises: what the call itself would raise.
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from convkit.ops.batch_norm import batch_norm, batch_norm_grad
+from convkit.ops.bias_grad import conv2d_bias_grad
 from convkit.ops.conv2d import conv2d, conv2d_input_grad, conv2d_weight_grad
 from convkit.ops.gram import gram_matrix, gram_matrix_grad
 from convkit.ops.im2col import col2im, im2col
@@ -23,10 +25,20 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         gram_matrix_grad,
         im2col,
         col2im,
+        conv2d_bias_grad,
+        batch_norm,
+        batch_norm_grad,
     )
 }
 
 # The parameters of ops that are arrays.
 ARRAY_PARAMETERS = frozenset(
     {"x", "w", "bias", "residual", "grad_y", "indices", "grad_gram", "cols"}
+    | {"weight", "running_mean", "running_var", "save_mean", "save_invstd"}
 )
+
+# Those that stay float32 where the others are float16 or bfloat16.
+FLOAT32_PARAMETERS: dict[str, frozenset[str]] = {
+    "batch_norm": frozenset({"weight", "bias", "running_mean", "running_var"}),
+    "batch_norm_grad": frozenset({"weight", "save_mean", "save_invstd"}),
+}

@@ -24,12 +24,14 @@ from .compare import (
     same_bits,
 )
 from .data import KINDS, as_dtype, copies_only, exact_on_whole, make_data
-from .lines import Conv2d, Gram, Im2col, Pool2d, Problem, parse
+from .lines import BatchNorm, BiasGrad, Conv2d, Gram, Im2col, Pool2d, Problem, parse
 from .problems import PROBLEMS, problems
 
 __all__ = [
     "KINDS",
     "PROBLEMS",
+    "BatchNorm",
+    "BiasGrad",
     "Comparison",
     "Conv2d",
     "Expected",

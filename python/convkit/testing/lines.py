@@ -2,11 +2,12 @@
 
 conv2d  n1c3h227w227-k96r11s11-st4-pd0      pool2d  max-n1c96h55w55-r3s3-st2-pd0
 gram    n1c64h56w56                         im2col  n1c3h8w8-r3s3-st1-pd1
+batch_norm  n8c64h56w56-train-weight-bias   bias_grad  n8c64h56w56
 
 Optional words follow in any order: stride st2 or st2x1 (height x width); padding pd1, pd1x2,
 pt0pb1pl0pr1 (top, bottom, left, right), same, valid, full; dilation dl2 or dl2x1; groups g32;
 flip; bias; residual; relu, tanh, sigmoid; ceil; realpixels (an average over real pixels only);
-norm; nhwc.
+norm; train (batch statistics); weight; nhwc.
 """
 
 import dataclasses
@@ -14,6 +15,8 @@ import math
 import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
+
+import numpy as np
 
 from convkit.reference import shapes
 
@@ -28,6 +31,8 @@ class Problem:
 
     op: ClassVar[str]
     directions: ClassVar[tuple[str, ...]] = ("fprop", "dgrad")
+    # Arrays that stay float32 beside ones of 16 bits.
+    float32_arrays: ClassVar[frozenset[str]] = frozenset()
 
     n: int
     c: int
@@ -80,6 +85,16 @@ class Problem:
     def call(self, direction: str, data: dict[str, Any]) -> Call:
         """(function name, arguments, keyword arguments): the same for convkit and its reference."""
         raise NotImplementedError
+
+    def images_independent(self, direction: str) -> bool:
+        """Whether an image has the same result alone and inside a batch."""
+        return direction != "wgrad"
+
+    def saved(
+        self, data: dict[str, Any], outputs: tuple[np.ndarray, ...]
+    ) -> dict[str, np.ndarray]:
+        """What the gradient takes of the forward call: of its arrays and its results."""
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,6 +241,11 @@ class Pool2d(_Windowed):
     def y_shape(self) -> tuple[int, int, int, int]:
         return self.in_layout(self.n, self.c, *self.output)
 
+    def saved(
+        self, data: dict[str, Any], outputs: tuple[np.ndarray, ...]
+    ) -> dict[str, np.ndarray]:
+        return {"indices": outputs[1]} if self.kind == "max" else {}
+
     @property
     def flops(self) -> int:
         return self.n * self.c * math.prod(self.output) * self.r * self.s
@@ -317,7 +337,94 @@ class Im2col(_Windowed):
         return "col2im", (data["grad_y"], self.x_shape, size), options
 
 
-CLASSES: dict[str, type[Problem]] = {one.op: one for one in (Conv2d, Pool2d, Gram, Im2col)}
+@dataclass(frozen=True, kw_only=True)
+class BatchNorm(Problem):
+    """Batch normalisation, by statistics of the batch (training) or given ones."""
+
+    op: ClassVar[str] = "batch_norm"
+    float32_arrays: ClassVar[frozenset[str]] = frozenset(
+        {"weight", "bias", "running_mean", "running_var", "save_mean", "save_invstd"}
+    )
+    eps: ClassVar[float] = 1e-5
+
+    training: bool = False
+    weight: bool = False
+    bias: bool = False
+    residual: bool = False
+    activation: str | None = None
+
+    def _parts(self) -> tuple[str, ...]:
+        return (
+            *super()._parts(),
+            "train" if self.training else "",
+            "weight" if self.weight else "",
+            "bias" if self.bias else "",
+            "residual" if self.residual else "",
+            self.activation or "",
+        )
+
+    def gemm_k(self, direction: str) -> int:
+        return self.n * self.h * self.w if self.training or direction == "dgrad" else 1
+
+    @property
+    def y_shape(self) -> tuple[int, int, int, int]:
+        return self.x_shape
+
+    @property
+    def flops(self) -> int:
+        return 10 * math.prod(self.x_shape)
+
+    def images_independent(self, direction: str) -> bool:
+        return direction == "fprop" and not self.training
+
+    def call(self, direction: str, data: dict[str, Any]) -> Call:
+        options = {"training": self.training, "layout": self.layout}
+        if direction == "dgrad":
+            saved = (data["save_mean"], data["save_invstd"])
+            return "batch_norm_grad", (data["grad_y"], data["x"], data.get("weight"), *saved), options
+        names = ("weight", "bias", "running_mean", "running_var")
+        options |= {
+            "eps": self.eps,
+            "activation": self.activation,
+            "residual": data.get("residual"),
+            "return_stats": self.training,
+        }
+        return "batch_norm", (data["x"], *(data.get(name) for name in names)), options
+
+    def saved(
+        self, data: dict[str, Any], outputs: tuple[np.ndarray, ...]
+    ) -> dict[str, np.ndarray]:
+        if self.training:
+            return {"save_mean": outputs[1], "save_invstd": outputs[2]}
+        invstd = 1 / np.sqrt(data["running_var"] + self.eps)
+        return {"save_mean": data["running_mean"], "save_invstd": invstd}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BiasGrad(Problem):
+    """The sum over images and pixels of each channel: the wgrad of a bias."""
+
+    op: ClassVar[str] = "bias_grad"
+    directions: ClassVar[tuple[str, ...]] = ("wgrad",)
+
+    def gemm_k(self, direction: str) -> int:
+        return self.n * self.h * self.w
+
+    @property
+    def y_shape(self) -> tuple[int, int, int, int]:
+        return self.x_shape
+
+    @property
+    def flops(self) -> int:
+        return math.prod(self.x_shape)
+
+    def call(self, direction: str, data: dict[str, Any]) -> Call:
+        return "conv2d_bias_grad", (data["grad_y"],), {"layout": self.layout}
+
+
+CLASSES: dict[str, type[Problem]] = {
+    one.op: one for one in (Conv2d, Pool2d, Gram, Im2col, BatchNorm, BiasGrad)
+}
 
 _WORDS: dict[str, dict[str, Any]] = {
     "same": {"padding": "same"},
@@ -332,6 +439,8 @@ _WORDS: dict[str, dict[str, Any]] = {
     "ceil": {"ceil_mode": True},
     "realpixels": {"count_include_pad": False},
     "norm": {"normalize": True},
+    "train": {"training": True},
+    "weight": {"weight": True},
     "nhwc": {"layout": "NHWC"},
     "max": {"kind": "max"},
     "avg": {"kind": "avg"},
