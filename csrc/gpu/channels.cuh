@@ -213,13 +213,13 @@ __global__ void __launch_bounds__(kChannelThreads) channel_sums(ChannelArguments
   const Tile tile(args);
 
   Pack<T, kWidth> x[Tile::kPacks];
-#pragma unroll
-  for (int j = 0; j < Tile::kPacks; ++j) x[j] = tile.template load<kVectorized>(args, args.x, j);
 
   T center[kOwn];
 #pragma unroll
   for (int i = 0; i < kOwn; ++i) center[i] = T(0);
   if (S::kDeviations) {
+#pragma unroll
+    for (int j = 0; j < Tile::kPacks; ++j) x[j] = tile.template load<kVectorized>(args, args.x, j);
 #pragma unroll
     for (int j = 0; j < Tile::kPacks; ++j) {
 #pragma unroll
@@ -240,6 +240,7 @@ __global__ void __launch_bounds__(kChannelThreads) channel_sums(ChannelArguments
   for (int i = 0; i < kCount; ++i) sums[i] = T(0);
 #pragma unroll
   for (int j = 0; j < Tile::kPacks; ++j) {
+    if (!S::kDeviations) x[j] = tile.template load<kVectorized>(args, args.x, j);
     Pack<T, kWidth> grad = zero_pack<T, kWidth>();
     if (S::kProducts) grad = tile.template load<kVectorized>(args, args.grad_y, j);
 #pragma unroll

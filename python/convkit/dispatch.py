@@ -76,6 +76,8 @@ def _canonical(value: Any) -> Any:
         return ("flag", bool(value))
     if isinstance(value, (int, np.integer)):
         return int(value)
+    if type(value) is float:
+        return ("float", value)
     if isinstance(value, (str, type(None))):
         return value
     return (type(value), repr(value))  # refused there, with the parameter's own rule

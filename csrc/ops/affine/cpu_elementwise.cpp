@@ -47,47 +47,56 @@ struct Operands {
   }
 };
 
-template <class T, bool kResidual>
-static CK_INLINE Vec<T> map(Vec<T> x, Vec<T> residual, const Numbers<T>& numbers,
+// What the compiler is told of a call: whether there is a residual, and the activation as far as it
+// is one vector instruction.
+template <bool kResidual_, Activation kActivation_>
+struct Form {
+  static constexpr bool kResidual = kResidual_;
+  static constexpr Activation kActivation = kActivation_;  // kTanh stands for itself and kSigmoid
+};
+
+template <class Form, class T>
+static CK_INLINE Vec<T> map(Vec<T> x, const T* residual, uint32_t lanes, const Numbers<T>& numbers,
                             Activation activation) {
   Vec<T> y = multiply_add(x - numbers.center - numbers.center_rest, numbers.scale, numbers.shift);
-  if constexpr (kResidual) y = multiply_add(residual, numbers.residual_scale, y);
-  return activate(y, activation);
+  if constexpr (Form::kResidual) {
+    const Vec<T> more =
+        lanes == kAllLanes<T> ? Vec<T>::load(residual) : Vec<T>::load_masked(residual, lanes);
+    y = multiply_add(more, numbers.residual_scale, y);
+  }
+  return activate(y, Form::kActivation == Activation::kTanh ? activation : Form::kActivation);
 }
 
-template <class T, bool kResidual>
-void map_plane(const Operands<T>& o, const Numbers<T>& numbers, int64_t at, int64_t count) {
+// `count` elements; numbers_at(i) are those of a vector that begins at element i. Pointers and
+// numbers are the loop's own, as its stores might else change them for all the compiler knows.
+template <class Form, class T, class NumbersAt>
+static CK_INLINE void map_run(const T* x, const T* residual, T* out, int64_t count,
+                              Activation activation, const NumbersAt& numbers_at) {
   constexpr int64_t kStep = kLanes<T>;
-  int64_t i = at;
-  const int64_t end = at + count;
-  for (; i + kStep <= end; i += kStep) {
-    const Vec<T> residual = kResidual ? Vec<T>::load(o.residual + i) : Vec<T>::zero();
-    map<T, kResidual>(Vec<T>::load(o.x + i), residual, numbers, o.activation).store(o.out + i);
+  int64_t i = 0;
+#pragma GCC unroll 4
+  for (; i + kStep <= count; i += kStep) {
+    map<Form, T>(Vec<T>::load(x + i), residual + i, kAllLanes<T>, numbers_at(i), activation)
+        .store(out + i);
   }
-  if (i == end) return;
-  const uint32_t lanes = first_lanes(end - i);
-  const Vec<T> residual = kResidual ? Vec<T>::load_masked(o.residual + i, lanes) : Vec<T>::zero();
-  map<T, kResidual>(Vec<T>::load_masked(o.x + i, lanes), residual, numbers, o.activation)
-      .store_masked(o.out + i, lanes);
+  if (i == count) return;
+  const uint32_t lanes = first_lanes(count - i);
+  map<Form, T>(Vec<T>::load_masked(x + i, lanes), residual + i, lanes, numbers_at(i), activation)
+      .store_masked(out + i, lanes);
 }
 
 // Elements [at, at + count) lie in planes, each of one channel.
-template <class T>
+template <class Form, class T>
 void map_planes(const AffineProblem& p, const Operands<T>& o, int64_t at, int64_t count) {
   int64_t plane = at / p.pixels, pixel = at % p.pixels;
   for (; count > 0; ++plane, pixel = 0) {
     const int64_t here = min_of(count, p.pixels - pixel), channel = plane % p.c;
-    Numbers<T> numbers;
-    numbers.center = Vec<T>::broadcast(o.number(0, channel));
-    numbers.center_rest = Vec<T>::broadcast(o.number(1, channel));
-    numbers.scale = Vec<T>::broadcast(o.number(2, channel));
-    numbers.shift = Vec<T>::broadcast(o.number(3, channel));
-    numbers.residual_scale = Vec<T>::broadcast(o.number(4, channel));
-    if (o.residual != nullptr) {
-      map_plane<T, true>(o, numbers, at, here);
-    } else {
-      map_plane<T, false>(o, numbers, at, here);
-    }
+    const Numbers<T> numbers = {
+        Vec<T>::broadcast(o.number(0, channel)), Vec<T>::broadcast(o.number(1, channel)),
+        Vec<T>::broadcast(o.number(2, channel)), Vec<T>::broadcast(o.number(3, channel)),
+        Vec<T>::broadcast(o.number(4, channel))};
+    map_run<Form>(o.x + at, o.residual + (Form::kResidual ? at : 0), o.out + at, here, o.activation,
+                  [numbers](int64_t) { return numbers; });
     at += here;
     count -= here;
   }
@@ -100,48 +109,31 @@ int64_t row_of(const AffineProblem& p) {
   return row % kLanes<T> == 0 ? row : p.c;
 }
 
-template <class T>
-static CK_INLINE Numbers<T> numbers_at(const T* table, int64_t stride, int64_t i) {
-  return {Vec<T>::load(table + i), Vec<T>::load(table + stride + i),
-          Vec<T>::load(table + 2 * stride + i), Vec<T>::load(table + 3 * stride + i),
-          Vec<T>::load(table + 4 * stride + i)};
-}
-
 // Elements [at, at + count) begin at the begin of a row; the last row may be cut.
-template <class T, bool kResidual>
+template <class Form, class T>
 void map_rows(const Operands<T>& o, const T* table, int64_t row, int64_t at, int64_t count) {
-  constexpr int64_t kStep = kLanes<T>;
-  const int64_t stride = round_up(row, kStep);
+  const int64_t stride = round_up(row, kLanes<T>);
   for (; count > 0; count -= row, at += row) {
-    const int64_t here = min_of(count, row);
-    int64_t i = 0;
-    for (; i + kStep <= here; i += kStep) {
-      const Vec<T> residual = kResidual ? Vec<T>::load(o.residual + at + i) : Vec<T>::zero();
-      map<T, kResidual>(Vec<T>::load(o.x + at + i), residual, numbers_at(table, stride, i),
-                        o.activation)
-          .store(o.out + at + i);
-    }
-    if (i == here) continue;
-    const uint32_t lanes = first_lanes(here - i);
-    const Vec<T> residual =
-        kResidual ? Vec<T>::load_masked(o.residual + at + i, lanes) : Vec<T>::zero();
-    map<T, kResidual>(Vec<T>::load_masked(o.x + at + i, lanes), residual,
-                      numbers_at(table, stride, i), o.activation)
-        .store_masked(o.out + at + i, lanes);
+    map_run<Form>(o.x + at, o.residual + (Form::kResidual ? at : 0), o.out + at, min_of(count, row),
+                  o.activation, [table, stride](int64_t i) {
+                    return Numbers<T>{Vec<T>::load(table + i), Vec<T>::load(table + stride + i),
+                                      Vec<T>::load(table + 2 * stride + i),
+                                      Vec<T>::load(table + 3 * stride + i),
+                                      Vec<T>::load(table + 4 * stride + i)};
+                  });
   }
 }
 
 bool is_planar(const AffineProblem& p) { return p.layout == Layout::kNCHW && p.pixels > 1; }
 
-template <class T>
-void run_typed(const AffineProblem& p, const AffineArrays& arrays, const Execution& execution) {
-  const Operands<T> o(p, arrays);
+template <class Form, class T>
+void run_form(const AffineProblem& p, const Operands<T>& o, const Execution& execution) {
   const int64_t elems = p.n * p.c * p.pixels;
   const int threads = elems < 2 * kThreadElems ? 1 : execution.threads;
   if (is_planar(p)) {
     run_tasks(ceil_div(elems, kTaskElems), threads, [&](int64_t task, int64_t) {
       const int64_t at = task * kTaskElems;
-      map_planes(p, o, at, min_of(kTaskElems, elems - at));
+      map_planes<Form>(p, o, at, min_of(kTaskElems, elems - at));
     });
     return;
   }
@@ -155,13 +147,30 @@ void run_typed(const AffineProblem& p, const AffineArrays& arrays, const Executi
   }
   const int64_t piece = ceil_div(kTaskElems, row) * row;
   run_tasks(ceil_div(elems, piece), threads, [&](int64_t task, int64_t) {
-    const int64_t at = task * piece, count = min_of(piece, elems - at);
-    if (o.residual != nullptr) {
-      map_rows<T, true>(o, table, row, at, count);
-    } else {
-      map_rows<T, false>(o, table, row, at, count);
-    }
+    const int64_t at = task * piece;
+    map_rows<Form>(o, table, row, at, min_of(piece, elems - at));
   });
+}
+
+template <bool kResidual, class T>
+void run_residual(const AffineProblem& p, const Operands<T>& o, const Execution& execution) {
+  if (p.activation == Activation::kNone) {
+    run_form<Form<kResidual, Activation::kNone>>(p, o, execution);
+  } else if (p.activation == Activation::kRelu) {
+    run_form<Form<kResidual, Activation::kRelu>>(p, o, execution);
+  } else {
+    run_form<Form<kResidual, Activation::kTanh>>(p, o, execution);
+  }
+}
+
+template <class T>
+void run_typed(const AffineProblem& p, const AffineArrays& arrays, const Execution& execution) {
+  const Operands<T> o(p, arrays);
+  if (o.residual != nullptr) {
+    run_residual<true>(p, o, execution);
+  } else {
+    run_residual<false>(p, o, execution);
+  }
 }
 
 Reason supports(const AffineProblem&, Direction) { return accepted(); }

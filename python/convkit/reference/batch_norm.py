@@ -37,6 +37,8 @@ def batch_norm(
     m = images[:, 0].size
     if training:
         mean = images.mean(axis=(0, 2, 3))
+        rest = (images - per_channel(mean)).mean(axis=(0, 2, 3))  # what rounding left of a long sum
+        mean = np.where(np.isfinite(rest), mean + rest, mean)
         var = ((images - per_channel(mean)) ** 2).mean(axis=(0, 2, 3))
     else:
         mean, var = (np.asarray(r).astype(total) for r in (running_mean, running_var))
