@@ -33,7 +33,7 @@ def batch_norm(
     """
     x = np.asarray(x)
     total = accumulator(x)
-    images = to_nchw(x, layout).astype(total)
+    images = to_nchw(x, layout).astype(total, order="C")
     m = images[:, 0].size
     if training:
         mean = images.mean(axis=(0, 2, 3))
@@ -78,7 +78,7 @@ def batch_norm_grad(
     """
     grad_y, x = np.asarray(grad_y), np.asarray(x)
     total = accumulator(grad_y, x)
-    grads, images = to_nchw(grad_y, layout).astype(total), to_nchw(x, layout).astype(total)
+    grads, images = (to_nchw(a, layout).astype(total, order="C") for a in (grad_y, x))
     invstd = per_channel(np.asarray(save_invstd).astype(total))
     normal = (images - per_channel(np.asarray(save_mean).astype(total))) * invstd
     grad_bias = grads.sum(axis=(0, 2, 3))

@@ -97,7 +97,9 @@ def _batch_norm_shapes(problem: BatchNorm, direction: str) -> dict[str, tuple[in
         "save_mean": not forward,
         "save_invstd": not forward,
     }
-    shapes: dict[str, tuple[int, ...]] = {name: (problem.c,) for name, is_given in given.items() if is_given}
+    shapes: dict[str, tuple[int, ...]] = {
+        name: (problem.c,) for name, is_given in given.items() if is_given
+    }
     if forward and problem.residual:
         shapes["residual"] = problem.y_shape
     return shapes

@@ -90,9 +90,7 @@ class Problem:
         """Whether an image has the same result alone and inside a batch."""
         return direction != "wgrad"
 
-    def saved(
-        self, data: dict[str, Any], outputs: tuple[np.ndarray, ...]
-    ) -> dict[str, np.ndarray]:
+    def saved(self, data: dict[str, Any], outputs: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
         """What the gradient takes of the forward call: of its arrays and its results."""
         return {}
 
@@ -241,9 +239,7 @@ class Pool2d(_Windowed):
     def y_shape(self) -> tuple[int, int, int, int]:
         return self.in_layout(self.n, self.c, *self.output)
 
-    def saved(
-        self, data: dict[str, Any], outputs: tuple[np.ndarray, ...]
-    ) -> dict[str, np.ndarray]:
+    def saved(self, data: dict[str, Any], outputs: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
         return {"indices": outputs[1]} if self.kind == "max" else {}
 
     @property
@@ -381,7 +377,11 @@ class BatchNorm(Problem):
         options = {"training": self.training, "layout": self.layout}
         if direction == "dgrad":
             saved = (data["save_mean"], data["save_invstd"])
-            return "batch_norm_grad", (data["grad_y"], data["x"], data.get("weight"), *saved), options
+            return (
+                "batch_norm_grad",
+                (data["grad_y"], data["x"], data.get("weight"), *saved),
+                options,
+            )
         names = ("weight", "bias", "running_mean", "running_var")
         options |= {
             "eps": self.eps,
@@ -391,9 +391,7 @@ class BatchNorm(Problem):
         }
         return "batch_norm", (data["x"], *(data.get(name) for name in names)), options
 
-    def saved(
-        self, data: dict[str, Any], outputs: tuple[np.ndarray, ...]
-    ) -> dict[str, np.ndarray]:
+    def saved(self, data: dict[str, Any], outputs: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
         if self.training:
             return {"save_mean": outputs[1], "save_invstd": outputs[2]}
         invstd = 1 / np.sqrt(data["running_var"] + self.eps)
