@@ -167,6 +167,18 @@ def test_a_mean_far_from_zero_costs_the_variance_nothing(backend):
 
 
 @BACKENDS
+@LAYOUTS
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_equal_values_far_from_zero_have_no_variance(backend, layout, dtype):
+    x = np.full((2, 3, 37, 41), 12345.678, dtype)
+    with testing.use_backend(backend):
+        y, mean, invstd = convkit.batch_norm(x, training=True, return_stats=True, layout=layout)
+    assert (mean == x.flat[0]).all()
+    np.testing.assert_allclose(invstd, 1e-5**-0.5, rtol=2e-7)
+    assert np.abs(y).max() < 1e-4
+
+
+@BACKENDS
 def test_a_mean_that_drifts_over_the_batch_costs_nothing(backend):
     rng = np.random.default_rng(3)
     x = (rng.standard_normal((64, 2, 9, 9)) + 50 * np.arange(64).reshape(-1, 1, 1, 1)).astype("f4")
