@@ -2,8 +2,8 @@
 // A block of 256 threads maps 4 packs of 16 bytes a thread, neighbours in memory: 16 KiB. Its first
 // plane (NCHW) or pixel (NHWC) takes one 64-bit division, every pack then quick ones. Packs are
 // loaded whole where they lie in one plane, or in one pixel, and all arrays are aligned to 16
-// bytes; else element by element. Memory-bound: 2 arrays' bytes, 3 with a residual. Not run on a
-// GPU.
+// bytes; else element by element. Memory-bound: 2 arrays' bytes, 3 with a residual.
+// ptxas sm_80, 0 spills: 32-40 registers. Not run on a GPU.
 #include "gpu/activation.cuh"
 #include "ops/affine/problem.h"
 

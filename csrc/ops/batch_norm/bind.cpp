@@ -83,6 +83,13 @@ void set_pointers(BatchNormArrays& arrays, Direction direction, std::span<void* 
   }
 }
 
+// Arrays of 16 bits are widened by the image, and a large one leaves the cache. Where statistics
+// are given and channels lie side by side, each pixel is an image too.
+BatchNormProblem with_small_images(BatchNormProblem problem) {
+  if (problem.layout == Layout::kNHWC) problem.n *= problem.pixels, problem.pixels = 1;
+  return problem;
+}
+
 OpFunction make_function(const char* name, Direction direction) {
   return {name,
           [=](const Request& call) {
@@ -91,7 +98,9 @@ OpFunction make_function(const char* name, Direction direction) {
                 select_row(batch_norm_algorithms(), problem, direction, call, nullptr);
             // Statistics and the gradients of weight and bias are made of the whole batch.
             const bool independent = direction == Direction::kFprop && !problem.training;
-            return make_plan(call, row, problem, direction, output_specs(call, problem, direction),
+            const bool small = independent && is_16_bit(call.result_dtype());
+            return make_plan(call, row, small ? with_small_images(problem) : problem, direction,
+                             output_specs(call, problem, direction),
                              [=](BatchNormArrays& arrays, auto in, auto out) {
                                set_pointers(arrays, direction, in, out);
                              },

