@@ -14,6 +14,7 @@
 
 namespace ck {
 
+Op describe_adaptive_pool2d();
 Op describe_conv2d();
 Op describe_conv_transpose2d();
 Op describe_copy();
@@ -27,7 +28,7 @@ namespace {
 const std::vector<Op>& ops() {
   static const std::vector<Op> all = {
       describe_conv2d(), describe_pool2d(),           describe_gram(), describe_im2col(),
-      describe_linear(), describe_conv_transpose2d(), describe_copy(),
+      describe_linear(), describe_conv_transpose2d(), describe_copy(), describe_adaptive_pool2d(),
   };
   return all;
 }

@@ -3,6 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
+from convkit.ops.adaptive_pool2d import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_grad,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_grad,
+    global_avg_pool2d,
+    global_avg_pool2d_grad,
+    global_max_pool2d,
+    global_max_pool2d_grad,
+)
 from convkit.ops.conv2d import conv2d, conv2d_input_grad, conv2d_weight_grad
 from convkit.ops.conv_transpose2d import (
     conv_transpose2d,
@@ -35,6 +45,14 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         linear,
         linear_input_grad,
         linear_weight_grad,
+        adaptive_avg_pool2d,
+        adaptive_avg_pool2d_grad,
+        adaptive_max_pool2d,
+        adaptive_max_pool2d_grad,
+        global_avg_pool2d,
+        global_avg_pool2d_grad,
+        global_max_pool2d,
+        global_max_pool2d_grad,
     )
 }
 

@@ -24,12 +24,23 @@ from .compare import (
     same_bits,
 )
 from .data import KINDS, as_dtype, copies_only, exact_on_whole, make_data
-from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem, parse
+from .lines import (
+    AdaptivePool2d,
+    Conv2d,
+    ConvTranspose2d,
+    Gram,
+    Im2col,
+    Linear,
+    Pool2d,
+    Problem,
+    parse,
+)
 from .problems import PROBLEMS, problems
 
 __all__ = [
     "KINDS",
     "PROBLEMS",
+    "AdaptivePool2d",
     "Comparison",
     "Conv2d",
     "ConvTranspose2d",

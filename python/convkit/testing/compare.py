@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from convkit import reference
-from convkit.reference.pool2d import divisor
 
 from .data import as_dtype, copies_only
-from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
+from .lines import AdaptivePool2d, Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 DEFAULT_BOUND = 8.0
 # Bits after the point, and the smallest normal exponent.
@@ -144,7 +143,7 @@ def _spread(problem: Problem, direction: str, wide: dict[str, Any]) -> Any:
     squares = {name: a if name == "indices" else a * a for name, a in wide.items()}
     if isinstance(problem, (Conv2d, Linear)):
         return _conv2d_spread(problem, direction, squares)
-    if isinstance(problem, Pool2d):
+    if isinstance(problem, (Pool2d, AdaptivePool2d)):
         return _pool2d_spread(problem, direction, squares)
     (total,) = run_reference(problem, direction, squares)
     if isinstance(problem, ConvTranspose2d):
@@ -167,19 +166,19 @@ def _conv2d_spread(problem: Conv2d | Linear, direction: str, squares: dict[str, 
     return np.sqrt((problem.gemm_k(direction) + problem.bias + problem.residual) * total)
 
 
-def _pool2d_spread(problem: Pool2d, direction: str, squares: dict[str, Any]) -> Any:
-    (name, arrays, options), length = (
-        problem.call(direction, squares),
-        problem.r * problem.s,
-    )
+def _pool2d_spread(
+    problem: Pool2d | AdaptivePool2d, direction: str, squares: dict[str, Any]
+) -> Any:
+    name, arrays, options = problem.call(direction, squares)
+    length = problem.gemm_k(direction)
     if problem.kind == "max":
-        return np.sqrt(problem.windows_per_pixel * getattr(reference, name)(*arrays, **options))
-    places = divisor(problem.windows, problem.count_include_pad)
+        return np.sqrt(length * getattr(reference, name)(*arrays, **options))
+    places = problem.divisors
     places = places if problem.layout == "NCHW" else places[:, :, None]
     if direction == "fprop":  # sqrt(sum of x^2) / divisor
         return np.sqrt(length * getattr(reference, name)(*arrays, **options) / places)
     arrays = (arrays[0] / places, *arrays[1:])
-    return np.sqrt(problem.windows_per_pixel * getattr(reference, name)(*arrays, **options))
+    return np.sqrt(length * getattr(reference, name)(*arrays, **options))
 
 
 def bound_of(problem: Problem, direction: str, row_bound: float) -> float:

@@ -4,6 +4,7 @@ conv2d  n1c3h227w227-k96r11s11-st4-pd0      pool2d  max-n1c96h55w55-r3s3-st2-pd0
 gram    n1c64h56w56                         im2col  n1c3h8w8-r3s3-st1-pd1
 conv_transpose2d  n1c8h5w5-k4r3s3-st2-pd1-op1 (from c to k channels; output padding op)
 linear  n16c400-k120-bias-relu (n rows of c features to k)
+adaptive_pool2d  max-n1c8h13w11-p6q4 (p x q outputs)
 
 Optional words follow in any order: stride st2 or st2x1 (height x width); padding pd1, pd1x2,
 pt0pb1pl0pr1 (top, bottom, left, right), same, valid, full; dilation dl2 or dl2x1; groups g32;
@@ -17,7 +18,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from convkit.reference import shapes
+import numpy as np
+
+from convkit.reference import adaptive_pool2d, pool2d, shapes
 
 Pair = tuple[int, int]
 FourPads = tuple[Pair, Pair]
@@ -305,6 +308,11 @@ class Pool2d(_Windowed):
         )
 
     @property
+    def divisors(self) -> np.ndarray:
+        """(P, Q): what each window of an average is divided by."""
+        return pool2d.divisor(self.windows, self.count_include_pad)
+
+    @property
     def y_shape(self) -> tuple[int, int, int, int]:
         return self.in_layout(self.n, self.c, *self.output)
 
@@ -334,6 +342,58 @@ class Pool2d(_Windowed):
         if direction == "fprop":
             return "avg_pool2d", (data["x"], size), options
         return "avg_pool2d_grad", (data["grad_y"], self.x_shape, size), options
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptivePool2d(Problem):
+    """Maximum (with indices) or average over p x q windows that share the image out."""
+
+    op: ClassVar[str] = "adaptive_pool2d"
+
+    kind: str
+    p: int
+    q: int
+
+    def _parts(self) -> tuple[str, ...]:
+        return self.kind, *super()._parts(), f"p{self.p}q{self.q}"
+
+    @property
+    def output(self) -> Pair:
+        """(P, Q)."""
+        return self.p, self.q
+
+    @property
+    def divisors(self) -> np.ndarray:
+        """(P, Q): the pixels of each window."""
+        return adaptive_pool2d.areas((self.h, self.w), self.output)
+
+    @property
+    def y_shape(self) -> tuple[int, int, int, int]:
+        return self.in_layout(self.n, self.c, *self.output)
+
+    @property
+    def flops(self) -> int:
+        return self.n * self.c * int(self.divisors.sum())
+
+    def gemm_k(self, direction: str) -> int:
+        """The pixels of the largest window, or the most windows that hold one pixel."""
+        sides = ((self.h, self.p), (self.w, self.q))
+        return math.prod(
+            max(
+                one.stop - one.start
+                for one in adaptive_pool2d.ranges(*(axis if direction == "fprop" else axis[::-1]))
+            )
+            for axis in sides
+        )
+
+    def call(self, direction: str, data: dict[str, Any]) -> Call:
+        options: dict[str, Any] = {"layout": self.layout}
+        function = f"adaptive_{self.kind}_pool2d"
+        if direction == "fprop":
+            indexed = {"return_indices": True} if self.kind == "max" else {}
+            return function, (data["x"], self.output), options | indexed
+        arrays = (data["grad_y"], data["indices"]) if self.kind == "max" else (data["grad_y"],)
+        return f"{function}_grad", (*arrays, self.x_shape), options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -452,7 +512,7 @@ class Linear(Problem):
 
 
 CLASSES: dict[str, type[Problem]] = {
-    one.op: one for one in (Conv2d, ConvTranspose2d, Pool2d, Gram, Im2col, Linear)
+    one.op: one for one in (Conv2d, ConvTranspose2d, Pool2d, Gram, Im2col, Linear, AdaptivePool2d)
 }
 
 _WORDS: dict[str, dict[str, Any]] = {
@@ -472,7 +532,7 @@ _WORDS: dict[str, dict[str, Any]] = {
     "max": {"kind": "max"},
     "avg": {"kind": "avg"},
 }
-_SIZES = re.compile(r"(?:[nchwkrsg]\d+)+")
+_SIZES = re.compile(r"(?:[nchwkrspqg]\d+)+")
 _PAIRS = re.compile(r"(st|dl|pd|op)(\d+)(?:x(\d+))?")
 _PADS = re.compile(r"pt(\d+)pb(\d+)pl(\d+)pr(\d+)")
 
