@@ -12,7 +12,7 @@ from convkit import reference, testing
 
 from . import strategies
 from .properties import GUARD, PATTERN, guard
-from .test_errors import CONVOLUTIONS, GOOD, POOLS
+from .test_errors import ADAPTIVE, CONVOLUTIONS, GOOD, POOLS
 
 # Sizes in between would be legal and only cost memory.
 NUMBERS = st.sampled_from([0, 1, 1, 2, 2, 3, 4, -1, 2**31, 2**32, 2**62, 2**63, 2**64, -(2**63)])
@@ -28,7 +28,9 @@ PARAMETERS = {
         (("im2col", "col2im"), ["kernel_size", "dilation"]),
     )
     for function in functions
-} | {"gram_matrix": ["normalize", "layout"], "gram_matrix_grad": ["normalize", "layout"]}
+}
+PARAMETERS |= {"gram_matrix": ["normalize", "layout"], "gram_matrix_grad": ["normalize", "layout"]}
+PARAMETERS |= {name: ["layout", "algo", *{"output_size"} & GOOD[name].keys()] for name in ADAPTIVE}
 
 
 def check_call(function: str, arguments: dict[str, Any]) -> None:

@@ -29,5 +29,7 @@ Shape output_shape(const AdaptivePool2dProblem& problem, Direction direction);
 
 using AdaptivePool2dRow = AlgorithmRow<AdaptivePool2dProblem, Pool2dArrays>;
 std::span<const AdaptivePool2dRow> adaptive_pool2d_algorithms();
+// The name of the algorithm to try first; the table's order follows.
+const char* preferred_adaptive_pool2d(const AdaptivePool2dProblem& problem, Backend backend);
 
 }  // namespace ck

@@ -1,4 +1,5 @@
-// THE table of adaptive pooling algorithms, of maxima and averages alike.
+// THE table of adaptive pooling algorithms, of maxima and averages alike, and what `auto` tries
+// first.
 #include "ops/adaptive_pool2d/adaptive_pool2d.h"
 
 namespace ck {
@@ -10,6 +11,10 @@ CK_DECLARE_GPU_KERNEL(AdaptivePool2dKernel, adaptive_pool2d_direct)
 
 namespace {
 
+// From this many pixels a window on, direct is the faster one on the cpu. Timed on one AVX-512 core
+// (Zen 5): both directions, both layouts.
+constexpr int64_t kLargeMax = 65, kLargeAverage = 16;
+
 const AdaptivePool2dRow kRows[] = {
     {"pool2d", Backend::kCpu, kFpropDgrad, 8.0, CK_CPU_KERNEL(adaptive_pool2d_pool2d)},
     {"direct", Backend::kCpu, kFpropDgrad, 8.0, CK_CPU_KERNEL(adaptive_pool2d_direct)},
@@ -20,5 +25,11 @@ const AdaptivePool2dRow kRows[] = {
 }  // namespace
 
 std::span<const AdaptivePool2dRow> adaptive_pool2d_algorithms() { return kRows; }
+
+const char* preferred_adaptive_pool2d(const AdaptivePool2dProblem& p, Backend backend) {
+  const int64_t pixels = (p.h / p.p) * (p.w / p.q);
+  const bool direct = backend == Backend::kCpu && pixels >= (p.is_max ? kLargeMax : kLargeAverage);
+  return direct ? "direct" : nullptr;
+}
 
 }  // namespace ck

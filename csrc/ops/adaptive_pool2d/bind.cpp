@@ -66,7 +66,8 @@ OpFunction make_function(const Function& function) {
             const AdaptivePool2dProblem problem = read_problem(call, function);
             const Direction direction = function.direction;
             const AdaptivePool2dRow& row =
-                select_row(adaptive_pool2d_algorithms(), problem, direction, call, nullptr);
+                select_row(adaptive_pool2d_algorithms(), problem, direction, call,
+                           preferred_adaptive_pool2d(problem, call.backend()));
             return make_plan(call, row,
                              is_16_bit(call.result_dtype()) ? with_small_images(problem) : problem,
                              direction, output_specs(call, problem, direction),

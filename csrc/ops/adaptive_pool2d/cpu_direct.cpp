@@ -3,13 +3,14 @@
 //              along the vectors; then, along that row of sums, the columns. Its gradient is the
 //              same with image and output exchanged: a pixel adds the windows that hold it, which
 //              are a range as the pixels of a window are. Neighbouring rows held by the same
-//              windows are copies.
+//              windows are copies. Small planes of NCHW are packed into images whose channels are
+//              vectors.
 //   maximum    NCHW: rows first as above, with the row each maximum came from, then columns; the
 //              first in row-major order is told by the rows. NHWC: window by window, channels along
 //              the vectors, as pool2d.
 //   its gradient: each goes where its index points, if that is in its window, in the order of the
 //              windows. Where a pixel may be in more windows than one chain of a sum, it gathers.
-// Tasks are runs of rows of the result. No result depends on the cut.
+// Tasks are runs of rows of the result, or of packs. No result depends on the cut.
 #include "ops/adaptive_pool2d/cpu_average.h"
 #include "ops/adaptive_pool2d/cpu_max.h"
 
@@ -19,15 +20,22 @@ namespace {
 
 constexpr int64_t kStepsPerPixel = 8;  // vector multiplications that take as long, about
 
+template <class T, bool kGradient, class Action>
+auto with_average(const AdaptivePool2dProblem& p, Direction direction, const Action& action) {
+  if (PackedAverage<T, kGradient>::suits(grid_of(p, direction), p.c))
+    return action.template go<PackedAverage<T, kGradient>>();
+  return action.template go<Average<T, kGradient>>();
+}
+
 // Calls action.go<Worker>() with the worker of the problem.
 template <class T, class Action>
 auto with_worker(const AdaptivePool2dProblem& p, Direction direction, bool indexed,
                  const Action& action) {
   if (direction == Direction::kDgrad) {
     if (p.is_max) return action.template go<MaxGradient<T>>();
-    return action.template go<Average<T, true>>();
+    return with_average<T, true>(p, direction, action);
   }
-  if (!p.is_max) return action.template go<Average<T, false>>();
+  if (!p.is_max) return with_average<T, false>(p, direction, action);
   if (p.layout == Layout::kNCHW) return action.template go<PlaneMax<T>>();
   if (indexed) return action.template go<ImageMax<T, true>>();
   return action.template go<ImageMax<T, false>>();
@@ -51,7 +59,7 @@ struct RunParts {
 
   template <class Worker>
   void go() const {
-    const int64_t units = grid.planes * grid.rows;
+    const int64_t units = Worker::units(grid);
     const int64_t bytes = CountBytes{grid}.go<Worker>();
     const int64_t pixels = grid.rows * grid.columns + grid.source_rows * grid.source_columns;
     const int threads =

@@ -12,6 +12,7 @@ namespace {
 template <class T>
 class PlaneMax {
  public:
+  static int64_t units(const Grid& g) { return g.planes * g.rows; }
   static PlaneMax take(Arena& arena, const Grid& g) {
     PlaneMax self;
     const int64_t row = round_up(g.source_columns, kLanes<T>);
@@ -85,6 +86,7 @@ class PlaneMax {
 template <class T, bool kIndexed>
 class ImageMax {
  public:
+  static int64_t units(const Grid& g) { return g.planes * g.rows; }
   static ImageMax take(Arena& arena, const Grid& g) {
     return {Taps<T>::take(arena, most_rows(g) * most_columns(g)), arena.take<Span>(g.columns)};
   }
@@ -123,6 +125,7 @@ class ImageMax {
 template <class T>
 class MaxGradient {
  public:
+  static int64_t units(const Grid& g) { return g.planes * g.rows; }
   static MaxGradient take(Arena& arena, const Grid& g) {
     MaxGradient self;
     self.gathers_ = most_rows(g) * most_columns(g) > kChain;

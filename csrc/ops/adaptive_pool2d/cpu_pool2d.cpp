@@ -1,5 +1,5 @@
 // adaptive_pool2d.{fprop,dgrad}.pool2d on the CPU: pool2d.direct, for windows that are all alike.
-// Choose it wherever it fits: it knows its window beforehand.
+// Choose it for small windows, which it knows beforehand.
 #include "ops/adaptive_pool2d/as_pool2d.h"
 
 namespace ck {

@@ -10,7 +10,7 @@ import numpy as np
 
 from convkit.apps.checks import Task, make_task
 from convkit.apps.filters import BANK_SIDE, EDGE_KERNELS, filter_bank
-from convkit.testing import Conv2d, Gram, Im2col, Pool2d, Problem
+from convkit.testing import AdaptivePool2d, Conv2d, Gram, Im2col, Pool2d, Problem
 
 CYCLE = ((0, 1, 0), (0, 0, 1), (1, 0, 0))  # red takes green, green takes blue, blue takes red
 SEPIA = ((0.393, 0.769, 0.189), (0.349, 0.686, 0.168), (0.272, 0.534, 0.131))
@@ -140,6 +140,15 @@ def feature_stages(maps: np.ndarray) -> Iterator[Stage]:
             Pool2d.directions,
             x=maps,
         )
+    for kind, title in (("max", "Adaptive max"), ("avg", "Adaptive average")):
+        for key, p, q in (("adaptive", 6, 5), ("global", 1, 1)):
+            yield _stage(
+                f"{key}-{kind}-pool",
+                f"{title} pooling to {p} x {q}",
+                AdaptivePool2d(kind=kind, n=1, c=c, h=h, w=w, p=p, q=q),
+                AdaptivePool2d.directions,
+                x=maps,
+            )
     yield _stage(
         "gram",
         "Gram matrix of the feature maps",
@@ -167,6 +176,8 @@ def crop_tasks(color: np.ndarray) -> Iterator[Task]:
     others: list[Problem] = [
         *(Pool2d(kind=kind, n=1, c=c, h=h, w=w, r=3, s=3, stride=(2, 2), padding=ones)
           for kind in ("max", "avg")),
+        *(AdaptivePool2d(kind=kind, n=1, c=c, h=h, w=w, p=p, q=q)
+          for kind in ("max", "avg") for p, q in ((6, 5), (1, 1))),
         Gram(n=1, c=c, h=h, w=w, normalize=True),
         Im2col(n=1, c=c, h=h, w=w, r=3, s=3, padding=ones),
     ]  # fmt: skip
