@@ -112,51 +112,6 @@ class Average {
   const T** sources_;
 };
 
-// As many planes as a vector has lanes, transposed into an image with that many channels, and the
-// result back: of a small plane, that costs less than its short rows.
-template <class T, bool kGradient>
-class PackedAverage {
- public:
-  // Packs add in another order than planes do, and no batch may change the bits: images are judged
-  // one by one. A pack, image and result, must stay in L2.
-  static bool suits(const Grid& g, int64_t channels) {
-    constexpr int64_t kPixels = (int64_t(256) << 10) / kVectorBytes;
-    return g.width == 1 && channels * 4 >= kLanes<T> && g.rows * g.columns <= kPixels &&
-           g.source_rows * g.source_columns <= kPixels;
-  }
-
-  static int64_t units(const Grid& g) { return ceil_div(g.planes, int64_t(kLanes<T>)); }
-
-  static PackedAverage take(Arena& arena, const Grid& g) {
-    return {Average<T, kGradient>::take(arena, pack_of(g)),
-            arena.take<T>(g.source_rows * g.source_columns * kLanes<T>),
-            arena.take<T>(g.rows * g.columns * kLanes<T>)};
-  }
-
-  void run(const Grid& g, const Pool2dArrays& arrays, Span packs) {
-    const int64_t from = g.source_rows * g.source_columns, to = g.rows * g.columns;
-    Pool2dArrays pack{};
-    pack.x = pack.y = source, pack.out = result;
-    for (int64_t i = packs.begin; i < packs.end; ++i) {
-      const int64_t first = i * kLanes<T>, count = min_of(kLanes<T>, g.planes - first);
-      transpose(static_cast<const T*>(kGradient ? arrays.y : arrays.x) + first * from, from, count,
-                from, source, int64_t(kLanes<T>));
-      worker.run(pack_of(g), pack, {0, g.rows});
-      transpose(result, int64_t(kLanes<T>), to, count, static_cast<T*>(arrays.out) + first * to,
-                to);
-    }
-  }
-
-  static Grid pack_of(Grid g) {
-    g.planes = 1, g.width = kLanes<T>;
-    return g;
-  }
-
-  Average<T, kGradient> worker;
-  T* source;
-  T* result;
-};
-
 }  // namespace
 }  // namespace CK_ISA
 }  // namespace ck

@@ -3,16 +3,17 @@
 //              along the vectors; then, along that row of sums, the columns. Its gradient is the
 //              same with image and output exchanged: a pixel adds the windows that hold it, which
 //              are a range as the pixels of a window are. Neighbouring rows held by the same
-//              windows are copies. Small planes of NCHW are packed into images whose channels are
-//              vectors.
-//   maximum    NCHW: rows first as above, with the row each maximum came from, then columns; the
-//              first in row-major order is told by the rows. NHWC: window by window, channels along
-//              the vectors, as pool2d.
+//              windows are copies.
+//   maximum    NHWC: window by window, channels along the vectors, as pool2d. NCHW: rows first as
+//              above, with the row each maximum came from, then columns; the first in row-major
+//              order is told by the rows.
+//   small planes of NCHW are packed into images whose channels are vectors   cpu_packed.h
 //   its gradient: each goes where its index points, if that is in its window, in the order of the
 //              windows. Where a pixel may be in more windows than one chain of a sum, it gathers.
 // Tasks are runs of rows of the result, or of packs. No result depends on the cut.
 #include "ops/adaptive_pool2d/cpu_average.h"
 #include "ops/adaptive_pool2d/cpu_max.h"
+#include "ops/adaptive_pool2d/cpu_packed.h"
 
 namespace ck {
 namespace CK_ISA {
@@ -20,25 +21,33 @@ namespace {
 
 constexpr int64_t kStepsPerPixel = 8;  // vector multiplications that take as long, about
 
+// Calls action.go<Worker>() with the worker of the problem.
 template <class T, bool kGradient, class Action>
-auto with_average(const AdaptivePool2dProblem& p, Direction direction, const Action& action) {
-  if (PackedAverage<T, kGradient>::suits(grid_of(p, direction), p.c))
-    return action.template go<PackedAverage<T, kGradient>>();
+auto with_average(const Grid& g, int64_t channels, const Action& action) {
+  typedef Packed<T, Average<T, kGradient>, kGradient, false> Packs;
+  if (Packs::suits(g, channels)) return action.template go<Packs>();
   return action.template go<Average<T, kGradient>>();
 }
 
-// Calls action.go<Worker>() with the worker of the problem.
+template <class T, bool kIndexed, class Action>
+auto with_max(const Grid& g, int64_t channels, const Action& action) {
+  typedef Packed<T, ImageMax<T, kIndexed>, false, kIndexed> Packs;
+  if (g.width != 1) return action.template go<ImageMax<T, kIndexed>>();
+  if (Packs::suits(g, channels)) return action.template go<Packs>();
+  return action.template go<PlaneMax<T>>();
+}
+
 template <class T, class Action>
 auto with_worker(const AdaptivePool2dProblem& p, Direction direction, bool indexed,
                  const Action& action) {
+  const Grid g = grid_of(p, direction);
   if (direction == Direction::kDgrad) {
     if (p.is_max) return action.template go<MaxGradient<T>>();
-    return with_average<T, true>(p, direction, action);
+    return with_average<T, true>(g, p.c, action);
   }
-  if (!p.is_max) return with_average<T, false>(p, direction, action);
-  if (p.layout == Layout::kNCHW) return action.template go<PlaneMax<T>>();
-  if (indexed) return action.template go<ImageMax<T, true>>();
-  return action.template go<ImageMax<T, false>>();
+  if (!p.is_max) return with_average<T, false>(g, p.c, action);
+  if (indexed) return with_max<T, true>(g, p.c, action);
+  return with_max<T, false>(g, p.c, action);
 }
 
 struct CountBytes {
