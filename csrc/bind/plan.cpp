@@ -178,6 +178,20 @@ Pair Request::pair_or(const char* name, Pair fallback) const {
   return parameters_[name].is_none() ? fallback : pair(name);
 }
 
+Pair Request::pair_keeping(const char* name, Pair sides) const {
+  const Parameter given = parameter(name, kSteps);
+  int64_t both[2] = {sides.h, sides.w};
+  if (given.read(given.value(), &both[0])) return {both[0], both[0]};
+  const bool is_pair = PyTuple_CheckExact(given.value().ptr()) && py::len(given.value()) == 2;
+  for (int i = 0; is_pair && i < 2; ++i) {
+    const py::handle item = PyTuple_GET_ITEM(given.value().ptr(), i);
+    if (item.is_none() || given.read(item, &both[i])) continue;
+    given.refuse_type("an int or a pair of ints and None");
+  }
+  if (is_pair) return {both[0], both[1]};
+  given.refuse_type("an int or a pair of ints and None");
+}
+
 Padding Request::padding(const char* name, bool words_allowed) const {
   const char* rule =
       words_allowed ? "an int, a pair, ((top, bottom), (left, right)), 'valid', 'same' or 'full'"

@@ -100,6 +100,7 @@ class Request {
   Shape shape(const char* name) const;  // a parameter that is a shape
   Pair pair(const char* name) const;
   Pair pair_or(const char* name, Pair fallback) const;
+  Pair pair_keeping(const char* name, Pair sides) const;  // None for a number keeps that side
   Padding padding(const char* name, bool words_allowed) const;
   Layout layout() const;
   Activation activation() const;

@@ -22,6 +22,7 @@ def f(*shape: int, dtype: Any = "float32") -> np.ndarray:
 X, W, Y = f(2, 6, 8, 9), f(4, 6, 3, 3), f(2, 4, 6, 7)
 POOL, POOLED = f(2, 3, 8, 9), f(2, 3, 4, 4)
 INDICES = f(2, 3, 4, 4, dtype="int64")
+PIXEL, PLACE = f(2, 3, 1, 1), f(2, 3, 1, 1, dtype="int64")
 COLS, C6 = f(2, 54, 42), f(6)
 SHAPE = (2, 6, 8, 9)
 
@@ -39,6 +40,14 @@ GOOD: dict[str, dict[str, Any]] = {
     },
     "avg_pool2d": {"x": POOL, "kernel_size": 2},
     "avg_pool2d_grad": {"grad_y": POOLED, "x_shape": (2, 3, 8, 9), "kernel_size": 2},
+    "adaptive_max_pool2d": {"x": POOL, "output_size": 4},
+    "adaptive_max_pool2d_grad": {"grad_y": POOLED, "indices": INDICES, "x_shape": (2, 3, 8, 9)},
+    "adaptive_avg_pool2d": {"x": POOL, "output_size": 4},
+    "adaptive_avg_pool2d_grad": {"grad_y": POOLED, "x_shape": (2, 3, 8, 9)},
+    "global_max_pool2d": {"x": POOL},
+    "global_max_pool2d_grad": {"grad_y": PIXEL, "indices": PLACE, "x_shape": (2, 3, 8, 9)},
+    "global_avg_pool2d": {"x": POOL},
+    "global_avg_pool2d_grad": {"grad_y": PIXEL, "x_shape": (2, 3, 8, 9)},
     "gram_matrix": {"x": X},
     "gram_matrix_grad": {"grad_gram": f(2, 6, 6), "x": X},
     "im2col": {"x": X, "kernel_size": 3},
@@ -84,6 +93,7 @@ ENDLESS.append(ENDLESS)
 CONVOLUTIONS = ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")
 POOLS = ("max_pool2d", "max_pool2d_grad", "avg_pool2d", "avg_pool2d_grad")
 COLUMNS = ("im2col", "col2im")
+ADAPTIVE = tuple(name for name in GOOD if name.startswith(("adaptive", "global")))
 WINDOWED = (*CONVOLUTIONS, *POOLS, *COLUMNS)
 ALL = tuple(GOOD)
 

@@ -90,6 +90,16 @@ def test_batch_norm_units_excuse_no_cancellation(line):
         assert all(one.ok for one in found) == is_fine, (kind, [str(one) for one in found])
 
 
+@pytest.mark.parametrize(("direction", "terms"), [("fprop", 9), ("dgrad", 4)])
+def test_adaptive_pool_units_count_the_terms_of_a_sum(direction, terms):
+    """On ones; pixel (2, 2) is in four windows of nine pixels."""
+    problem = parse("adaptive_pool2d", "avg-n1c1h13w13-p6q6")
+    data = {name: np.ones_like(a) for name, a in make_data(problem, direction).items()}
+    (wanted,) = testing.expected(problem, direction, data)
+    unit = 2.0**-23 * (np.sqrt(terms * terms) / 9 + terms / 9)
+    assert wanted.unit[0, 0, 2, 2] == pytest.approx(float(unit), rel=1e-6)
+
+
 def test_gram_units_scale_with_the_normalization():
     plain, scaled = (parse("gram", f"n1c4h3w4{word}") for word in ("", "-norm"))
     for direction in plain.directions:

@@ -60,6 +60,7 @@ def test_every_part_of_a_line_is_read():
         ("conv2d", "", "''"),
         ("pool2d", "n1c3h9w9-r2s2-st2-pd0", "'kind'"),
         ("gram", "n1c3h9w9-r2s2", "r, s"),
+        ("adaptive_pool2d", "max-n1c3h9w9-p2", "'q'"),
         ("fft", "n1c3h9w9", "'fft'"),
     ],
 )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from convkit.apps.checks import Task
-from convkit.testing import BatchNorm, BiasGrad, Conv2d, Gram, Im2col, Pool2d
+from convkit.testing import AdaptivePool2d, BatchNorm, BiasGrad, Conv2d, Gram, Im2col, Pool2d
 
 Call = Callable[[], Any]
 
@@ -102,6 +102,8 @@ def _array_calls(task: Task, space: Any, name: str) -> dict[str, Call]:
         call = {"fprop": _conv, "dgrad": _conv_dgrad, "wgrad": _conv_wgrad}[direction]
     elif isinstance(problem, Pool2d):
         call = _pool if direction == "fprop" else _pool_grad
+    elif isinstance(problem, AdaptivePool2d):
+        call = _adaptive_pool if direction == "fprop" or problem.kind == "avg" else _pool_grad
     elif isinstance(problem, Gram):
         call = _gram
     elif isinstance(problem, Im2col):
@@ -241,6 +243,24 @@ def _batch_norm_grad(space: Any, problem: Any, direction: str, data: dict[str, A
     return grad_x, grad_weight.ravel(), grad_bias.ravel()
 
 
+def _adaptive_pool(space: Any, problem: Any, direction: str, data: dict[str, Any]) -> Any:
+    """Window by window, which is what differing sizes leave."""
+    from convkit.reference.adaptive_pool2d import windows
+
+    places = windows((problem.h, problem.w), problem.output)
+    if direction == "fprop":
+        reduce = space.max if problem.kind == "max" else space.mean
+        y = space.empty(problem.y_shape, data["x"].dtype)
+        for (p, q), rows, columns in places:
+            y[:, :, p, q] = reduce(data["x"][:, :, rows, columns], axis=(2, 3))
+        return y
+    share = data["grad_y"] / space.asarray(problem.divisors, data["grad_y"].dtype)
+    image = space.zeros(problem.x_shape, share.dtype)
+    for (p, q), rows, columns in places:
+        image[:, :, rows, columns] += share[:, :, p, q, None, None]
+    return image
+
+
 def _gram(space: Any, problem: Any, direction: str, data: dict[str, Any]) -> Any:
     features = data["x"].reshape(problem.n, problem.c, -1)
     size = problem.c * problem.h * problem.w if problem.normalize else 1
@@ -322,6 +342,8 @@ def _torch_calls(task: Task, backend: str, threads: int) -> dict[str, Call]:
 
 def _torch_call(torch: Any, problem: Any, direction: str, data: dict[str, Any]) -> Call | None:
     functional, aten = torch.nn.functional, torch.ops.aten
+    if isinstance(problem, AdaptivePool2d):
+        return _torch_adaptive_pool(torch, problem, direction, data)
     if isinstance(problem, BiasGrad):
         return lambda: data["grad_y"].sum((0, 2, 3))
     if isinstance(problem, BatchNorm):
@@ -387,3 +409,16 @@ def _torch_batch_norm(
     norm = torch.nn.functional.batch_norm
     arrays = (data["x"], *past, weight, data.get("bias"))
     return lambda: act(norm(*arrays, problem.training, 0.1, problem.eps))
+
+
+def _torch_adaptive_pool(torch: Any, problem: Any, direction: str, data: dict[str, Any]) -> Call:
+    functional, aten = torch.nn.functional, torch.ops.aten
+    if direction == "fprop" and problem.kind == "max":
+        return lambda: functional.adaptive_max_pool2d(data["x"], problem.output, True)
+    if direction == "fprop":
+        return lambda: functional.adaptive_avg_pool2d(data["x"], problem.output)
+    x = torch.zeros(problem.x_shape, device=data["grad_y"].device)
+    if problem.kind == "max":
+        back = aten.adaptive_max_pool2d_backward
+        return lambda: back(data["grad_y"], x, data["indices"])
+    return lambda: aten._adaptive_avg_pool2d_backward(data["grad_y"], x)

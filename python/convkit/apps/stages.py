@@ -11,6 +11,7 @@ import numpy as np
 from convkit.apps.checks import Task, make_task
 from convkit.apps.filters import BANK_SIDE, EDGE_KERNELS, filter_bank
 from convkit.testing import (
+    AdaptivePool2d,
     BatchNorm,
     BiasGrad,
     Conv2d,
@@ -150,6 +151,15 @@ def feature_stages(maps: np.ndarray) -> Iterator[Stage]:
             Pool2d.directions,
             x=maps,
         )
+    for kind, title in (("max", "Adaptive max"), ("avg", "Adaptive average")):
+        for key, p, q in (("adaptive", 6, 5), ("global", 1, 1)):
+            yield _stage(
+                f"{key}-{kind}-pool",
+                f"{title} pooling to {p} x {q}",
+                AdaptivePool2d(kind=kind, n=1, c=c, h=h, w=w, p=p, q=q),
+                AdaptivePool2d.directions,
+                x=maps,
+            )
     yield _stage(
         "batch-norm",
         "Batch normalisation with ReLU, by the picture's own statistics",
@@ -220,6 +230,8 @@ def crop_tasks(color: np.ndarray) -> Iterator[Task]:
     others: list[Problem] = [
         *(Pool2d(kind=kind, n=1, c=c, h=h, w=w, r=3, s=3, stride=(2, 2), padding=ones)
           for kind in ("max", "avg")),
+        *(AdaptivePool2d(kind=kind, n=1, c=c, h=h, w=w, p=p, q=q)
+          for kind in ("max", "avg") for p, q in ((6, 5), (1, 1))),
         Gram(n=1, c=c, h=h, w=w, normalize=True),
         Im2col(n=1, c=c, h=h, w=w, r=3, s=3, padding=ones),
         *(BatchNorm(n=1, c=c, h=h, w=w, weight=True, bias=True, training=training)

@@ -3,6 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
+from convkit.ops.adaptive_pool2d import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_grad,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_grad,
+    global_avg_pool2d,
+    global_avg_pool2d_grad,
+    global_max_pool2d,
+    global_max_pool2d_grad,
+)
 from convkit.ops.batch_norm import batch_norm, batch_norm_grad
 from convkit.ops.bias_grad import conv2d_bias_grad
 from convkit.ops.conv2d import conv2d, conv2d_input_grad, conv2d_weight_grad
@@ -40,6 +50,14 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         conv2d_bias_grad,
         batch_norm,
         batch_norm_grad,
+        adaptive_avg_pool2d,
+        adaptive_avg_pool2d_grad,
+        adaptive_max_pool2d,
+        adaptive_max_pool2d_grad,
+        global_avg_pool2d,
+        global_avg_pool2d_grad,
+        global_max_pool2d,
+        global_max_pool2d_grad,
     )
 }
 

@@ -28,7 +28,16 @@ from .compare import (
 from .cost import Cost, cost_of
 from .data import KINDS, array_shapes, as_dtype, copies_only, exact_on_whole, make_data
 from .geometry import random_problem, shrink
-from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
+from .lines import (
+    AdaptivePool2d,
+    Conv2d,
+    ConvTranspose2d,
+    Gram,
+    Im2col,
+    Linear,
+    Pool2d,
+    Problem,
+)
 from .parsing import parse
 from .problems import PROBLEMS, problems
 from .report import Report
@@ -39,6 +48,7 @@ __all__ = [
     "FUNCTIONS",
     "KINDS",
     "PROBLEMS",
+    "AdaptivePool2d",
     "BatchNorm",
     "BiasGrad",
     "Comparison",

@@ -7,6 +7,7 @@ from convkit.dispatch import Call
 
 from .channel_lines import BatchNorm, BiasGrad
 from .lines import (
+    AdaptivePool2d,
     Conv2d,
     ConvTranspose2d,
     FourPads,
@@ -27,6 +28,14 @@ FUNCTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "max_pool2d_grad": ("pool2d", "dgrad", {"kind": "max"}),
     "avg_pool2d": ("pool2d", "fprop", {"kind": "avg"}),
     "avg_pool2d_grad": ("pool2d", "dgrad", {"kind": "avg"}),
+    "adaptive_max_pool2d": ("adaptive_pool2d", "fprop", {"kind": "max"}),
+    "adaptive_max_pool2d_grad": ("adaptive_pool2d", "dgrad", {"kind": "max"}),
+    "adaptive_avg_pool2d": ("adaptive_pool2d", "fprop", {"kind": "avg"}),
+    "adaptive_avg_pool2d_grad": ("adaptive_pool2d", "dgrad", {"kind": "avg"}),
+    "global_max_pool2d": ("adaptive_pool2d", "fprop", {"kind": "max", "p": 1, "q": 1}),
+    "global_max_pool2d_grad": ("adaptive_pool2d", "dgrad", {"kind": "max", "p": 1, "q": 1}),
+    "global_avg_pool2d": ("adaptive_pool2d", "fprop", {"kind": "avg", "p": 1, "q": 1}),
+    "global_avg_pool2d_grad": ("adaptive_pool2d", "dgrad", {"kind": "avg", "p": 1, "q": 1}),
     "gram_matrix": ("gram", "fprop", {}),
     "gram_matrix_grad": ("gram", "dgrad", {}),
     "im2col": ("im2col", "fprop", {}),
@@ -60,6 +69,10 @@ def problem_of(call: Call) -> tuple[Problem, str]:
     common: dict[str, Any] = {"n": n, "c": c, "h": h, "w": w, "layout": layout}
     if op == "gram":
         return Gram(**common, normalize=given["normalize"]), direction
+    if op == "adaptive_pool2d":
+        y_shape = call.outputs()[0][0] if direction == "fprop" else _arrays(call)[0]
+        _, _, p, q = _sizes(y_shape, layout)
+        return AdaptivePool2d(**common | {"p": p, "q": q} | fields), direction
     if op == "bias_grad":
         return BiasGrad(**common), direction
     if op == "batch_norm":

@@ -17,12 +17,11 @@ import numpy as np
 
 from convkit import reference
 from convkit.reference.batch_norm import per_channel
-from convkit.reference.pool2d import divisor
 from convkit.reference.shapes import from_nchw, to_nchw
 
 from .channel_lines import BatchNorm, BiasGrad
 from .data import as_dtype, copies_only
-from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
+from .lines import AdaptivePool2d, Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 DEFAULT_BOUND = 8.0
 # Bits after the point, and the smallest normal exponent.
@@ -205,7 +204,7 @@ def _spread(problem: Problem, direction: str, wide: dict[str, Any]) -> Any:
     squares = {name: a if name == "indices" else a * a for name, a in wide.items()}
     if isinstance(problem, (Conv2d, Linear)):
         return _conv2d_spread(problem, direction, squares)
-    if isinstance(problem, Pool2d):
+    if isinstance(problem, (Pool2d, AdaptivePool2d)):
         return _pool2d_spread(problem, direction, squares)
     (total,) = run_reference(problem, direction, squares)
     if isinstance(problem, (ConvTranspose2d, BiasGrad)):
@@ -265,13 +264,15 @@ def _conv2d_spread(problem: Conv2d | Linear, direction: str, squares: dict[str, 
     return np.sqrt((problem.gemm_k(direction) + problem.bias + problem.residual) * total)
 
 
-def _pool2d_spread(problem: Pool2d, direction: str, squares: dict[str, Any]) -> Any:
+def _pool2d_spread(
+    problem: Pool2d | AdaptivePool2d, direction: str, squares: dict[str, Any]
+) -> Any:
     name, arrays, options = problem.call(direction, squares)
     function = _reference(problem, name, arrays[0].dtype)
-    length = problem.r * problem.s if direction == "fprop" else problem.windows_per_pixel
+    length = problem.gemm_k(direction)
     if problem.kind == "max":
         return np.sqrt(length * function(*arrays, **options))
-    places = divisor(problem.windows, problem.count_include_pad)
+    places = problem.divisors
     places = places if problem.layout == "NCHW" else places[:, :, None]
     if direction == "fprop":  # sqrt(sum of x^2) / divisor
         return np.sqrt(length * function(*arrays, **options) / places)

@@ -7,7 +7,7 @@ from convkit.arrays import itemsize
 
 from .channel_lines import BatchNorm, BiasGrad
 from .data import array_shapes
-from .lines import Conv2d, ConvTranspose2d, Linear, Pool2d, Problem
+from .lines import AdaptivePool2d, Conv2d, ConvTranspose2d, Linear, Pool2d, Problem
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _results(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]:
         return {"grad_w": problem.w_shape}
     if isinstance(problem, BiasGrad):
         return {"grad_bias": (problem.c,)}
-    if isinstance(problem, Pool2d) and problem.kind == "max":
+    if isinstance(problem, (Pool2d, AdaptivePool2d)) and problem.kind == "max":
         return {"y": problem.y_shape, "indices": problem.y_shape}
     return {"y": problem.y_shape}
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from convkit import reference
-from convkit.reference.pool2d import divisor
 
 from .channel_lines import BatchNorm, BiasGrad
-from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
+from .lines import AdaptivePool2d, Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 KINDS = ("whole", "normal", "one_signed", "wide", "flat", "offset", "nan")
 _LARGEST_WHOLE = 4
+_POOLS = (Pool2d, AdaptivePool2d)
 
 
 def as_dtype(name: Any) -> np.dtype[Any]:
@@ -89,7 +89,7 @@ def array_shapes(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]
             shapes["bias"] = (problem.k,)
         if direction == "fprop" and problem.residual:
             shapes["residual"] = problem.y_shape
-    if isinstance(problem, Pool2d) and problem.kind == "max" and direction == "dgrad":
+    if isinstance(problem, _POOLS) and problem.kind == "max" and direction == "dgrad":
         shapes["indices"] = problem.y_shape
     return shapes
 
@@ -126,17 +126,17 @@ def exact_on_whole(problem: Problem, direction: str) -> bool:
 
 def whole_factor(problem: Problem, direction: str) -> int | None:
     """What whole numbers are multiplied by so that an average's divisions leave no rest."""
-    if not isinstance(problem, Pool2d) or problem.kind == "max":
+    if not isinstance(problem, _POOLS) or problem.kind == "max":
         return 1
-    divisors = divisor(problem.windows, problem.count_include_pad)
-    factor = math.lcm(*(int(d) for d in np.unique(divisors)))
-    fits = factor * _LARGEST_WHOLE * problem.r * problem.s < 2**24
+    factor = math.lcm(*(int(d) for d in np.unique(problem.divisors)))
+    terms = max(problem.gemm_k("fprop"), problem.gemm_k("dgrad"))
+    fits = factor * _LARGEST_WHOLE * terms < 2**24
     return factor if fits else None
 
 
 def copies_only(problem: Problem, direction: str) -> bool:
     """Whether the op rounds nothing, whatever the data: its result must agree bit for bit."""
-    if isinstance(problem, Pool2d):
+    if isinstance(problem, _POOLS):
         return problem.kind == "max" and direction == "fprop"
     return isinstance(problem, Im2col) and direction == "fprop"
 

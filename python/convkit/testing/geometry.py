@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .channel_lines import BatchNorm, BiasGrad
-from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
+from .lines import AdaptivePool2d, Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 # Sides of tiles and of vectors, one below and one above.
 _EDGES = (15, 16, 17, 31, 32, 33, 47, 63, 64, 65, 96, 127, 128, 129, 255, 256, 257, 300)
@@ -289,6 +289,13 @@ def _images(rng: np.random.Generator) -> dict[str, Any]:
     return {"n": _batch(rng), "c": _count(rng), "h": h, "w": w, "layout": _layout(rng)}
 
 
+def _adaptive_pool2d(rng: np.random.Generator) -> Problem:
+    sizes = _images(rng)
+    most = max(sizes["h"], sizes["w"]) if _chance(rng, 0.5) else 8
+    p, q = (1, 1) if _chance(rng, 0.15) else _pair(rng, most)
+    return AdaptivePool2d(**sizes, kind=str(rng.choice(["max", "avg"])), p=p, q=q)
+
+
 def _linear(rng: np.random.Generator) -> Problem:
     activation = str(rng.choice(["", "", "relu", "tanh", "sigmoid"]))
     return Linear(
@@ -308,6 +315,7 @@ RANDOM: dict[str, Callable[[np.random.Generator], Problem]] = {
     "im2col": _im2col,
     "conv_transpose2d": _conv_transpose2d,
     "linear": _linear,
+    "adaptive_pool2d": _adaptive_pool2d,
     "batch_norm": _batch_norm,
     "bias_grad": _bias_grad,
 }

@@ -5,6 +5,7 @@ gram    n1c64h56w56                         im2col  n1c3h8w8-r3s3-st1-pd1
 conv_transpose2d  n1c8h5w5-k4r3s3-st2-pd1-op1 (from c to k channels; output padding op)
 linear  n16c400-k120-bias-relu (n rows of c features to k)
 batch_norm  n8c64h56w56-train-weight-bias   bias_grad  n8c64h56w56
+adaptive_pool2d  max-n1c8h13w11-p6q4 (p x q outputs)
 
 Optional words follow in any order: stride st2 or st2x1 (height x width); padding pd1, pd1x2,
 pt0pb1pl0pr1 (top, bottom, left, right), same, valid, full; dilation dl2 or dl2x1; groups g32;
@@ -19,7 +20,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from convkit.reference import shapes
+from convkit.reference import adaptive_pool2d, pool2d, shapes
 
 Pair = tuple[int, int]
 FourPads = tuple[Pair, Pair]
@@ -319,6 +320,11 @@ class Pool2d(_Windowed):
         )
 
     @property
+    def divisors(self) -> np.ndarray:
+        """(P, Q): what each window of an average is divided by."""
+        return pool2d.divisor(self.windows, self.count_include_pad)
+
+    @property
     def y_shape(self) -> tuple[int, int, int, int]:
         return self.in_layout(self.n, self.c, *self.output)
 
@@ -352,6 +358,62 @@ class Pool2d(_Windowed):
         if direction == "fprop":
             return "avg_pool2d", (data["x"], size), options
         return "avg_pool2d_grad", (data["grad_y"], self.x_shape, size), options
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptivePool2d(Problem):
+    """Maximum (with indices) or average over p x q windows that share the image out."""
+
+    op: ClassVar[str] = "adaptive_pool2d"
+
+    kind: str
+    p: int
+    q: int
+
+    def _parts(self) -> tuple[str, ...]:
+        return self.kind, *super()._parts(), f"p{self.p}q{self.q}"
+
+    @property
+    def output(self) -> Pair:
+        """(P, Q)."""
+        return self.p, self.q
+
+    @property
+    def divisors(self) -> np.ndarray:
+        """(P, Q): the pixels of each window."""
+        return adaptive_pool2d.areas((self.h, self.w), self.output)
+
+    @property
+    def y_shape(self) -> tuple[int, int, int, int]:
+        return self.in_layout(self.n, self.c, *self.output)
+
+    def flops_in(self, direction: str) -> int:
+        one_term = self.kind == "max" and direction == "dgrad"  # the maximum's pixel alone
+        terms = self.p * self.q if one_term else int(self.divisors.sum())
+        return self.n * self.c * terms
+
+    def saved(self, data: dict[str, Any], outputs: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
+        return {"indices": outputs[1]} if self.kind == "max" else {}
+
+    def gemm_k(self, direction: str) -> int:
+        """The pixels of the largest window, or the most windows that hold one pixel."""
+        sides = ((self.h, self.p), (self.w, self.q))
+        return math.prod(
+            max(
+                one.stop - one.start
+                for one in adaptive_pool2d.ranges(*(axis if direction == "fprop" else axis[::-1]))
+            )
+            for axis in sides
+        )
+
+    def call(self, direction: str, data: dict[str, Any]) -> Call:
+        options: dict[str, Any] = {"layout": self.layout}
+        function = f"adaptive_{self.kind}_pool2d"
+        if direction == "fprop":
+            indexed = {"return_indices": True} if self.kind == "max" else {}
+            return function, (data["x"], self.output), options | indexed
+        arrays = (data["grad_y"], data["indices"]) if self.kind == "max" else (data["grad_y"],)
+        return f"{function}_grad", (*arrays, self.x_shape), options
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,21 @@ import re
 from typing import Any
 
 from .channel_lines import BatchNorm, BiasGrad
-from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
+from .lines import AdaptivePool2d, Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 CLASSES: dict[str, type[Problem]] = {
     one.op: one
-    for one in (Conv2d, ConvTranspose2d, Pool2d, Gram, Im2col, Linear, BatchNorm, BiasGrad)
+    for one in (
+        Conv2d,
+        ConvTranspose2d,
+        Pool2d,
+        Gram,
+        Im2col,
+        Linear,
+        AdaptivePool2d,
+        BatchNorm,
+        BiasGrad,
+    )
 }
 
 _WORDS: dict[str, dict[str, Any]] = {
@@ -31,7 +41,7 @@ _WORDS: dict[str, dict[str, Any]] = {
     "max": {"kind": "max"},
     "avg": {"kind": "avg"},
 }
-_SIZES = re.compile(r"(?:[nchwkrsg]\d+)+")
+_SIZES = re.compile(r"(?:[nchwkrspqg]\d+)+")
 _PAIRS = re.compile(r"(st|dl|pd|op)(\d+)(?:x(\d+))?")
 _PADS = re.compile(r"pt(\d+)pb(\d+)pl(\d+)pr(\d+)")
 

@@ -185,6 +185,47 @@ layer resnet50.avg        avg-n1c2048h7w7-r7s7-st1-pd0
 huge pixels               max-n1c1h46342w46342-r2s2-st2-pd0
 """
 
+_ADAPTIVE_POOL2D = """
+core max_13_to_6          max-n1c8h13w13-p6q6
+core max_halves           max-n2c7h14w12-p7q6
+core max_tail             max-n2c5h20w17-p6q5
+core max_global           max-n2c9h7w7-p1q1
+core avg_13_to_6          avg-n1c8h13w13-p6q6
+core avg_halves           avg-n2c7h14w12-p7q6
+core avg_tail             avg-n2c5h20w17-p6q5
+core avg_global           avg-n2c19h7w7-p1q1
+edge max_pixel            max-n1c1h1w1-p1q1
+edge max_empty_batch      max-n0c3h5w4-p2q3
+edge max_same             max-n1c3h7w7-p7q7
+edge max_enlarged         max-n1c3h4w5-p7q11
+edge max_mixed            max-n2c3h9w4-p2q6
+edge max_one_row          max-n1c3h1w37-p1q8
+edge max_one_column       max-n1c2h41w1-p6q1
+edge max_wide             max-n1c2h5w67-p2q9
+edge max_many_channels    max-n1c130h5w4-p3q3
+edge max_many_windows     max-n1c2h2w2-p19q21
+edge avg_pixel            avg-n1c1h1w1-p1q1
+edge avg_empty_batch      avg-n0c3h5w4-p2q3
+edge avg_same             avg-n1c3h7w7-p7q7
+edge avg_enlarged         avg-n1c3h4w5-p7q11
+edge avg_mixed            avg-n2c3h9w4-p2q6
+edge avg_one_row          avg-n1c3h1w37-p1q8
+edge avg_one_column       avg-n1c2h41w1-p6q1
+edge avg_wide             avg-n1c2h5w267-p2q5
+edge avg_many_channels    avg-n1c130h5w4-p3q3
+edge avg_many_windows     avg-n1c2h2w2-p19q21
+edge avg_long             avg-n1c2h101w103-p2q3
+long avg_long_row         avg-n1c1h2w6001-p1q2
+long avg_long_windows     avg-n1c1h3w2-p40q90
+long max_long_windows     max-n1c1h1w2-p40q90
+layer alexnet.avg         avg-n1c256h13w13-p6q6
+layer vgg16.avg           avg-n1c512h7w7-p7q7
+layer vgg16.avg_224       avg-n1c512h14w14-p7q7
+layer googlenet.aux       avg-n1c512h14w14-p4q4
+layer resnet50.global     avg-n1c2048h7w7-p1q1
+layer spp.max             max-n1c256h13w13-p4q4
+"""
+
 _CONV_TRANSPOSE2D = """
 core 2x2_strided          n1c16h6w6-k8r2s2-st2-pd0
 core 3x3                  n2c8h7w6-k10r3s3-st1-pd1
@@ -358,6 +399,7 @@ PROBLEMS: dict[str, tuple[Problem, ...]] = {
     "linear": _read("linear", _LINEAR),
     "batch_norm": _read("batch_norm", _BATCH_NORM),
     "bias_grad": _read("bias_grad", _BIAS_GRAD),
+    "adaptive_pool2d": _read("adaptive_pool2d", _ADAPTIVE_POOL2D),
 }
 
 
