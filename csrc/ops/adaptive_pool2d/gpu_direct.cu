@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   const uint32_t item = blockIdx.x * kThreads + threadIdx.x;
   if (item >= g.items) return;
   const Element e = element_of(g, item);
-  Best<T, kIndexed> best;
+  Best<T, int32_t, kIndexed> best;
   best.clear();
   for (int32_t h = e.row_begin; h < e.row_end; ++h) {
     const T* const line = x + e.source + int64_t(h) * g.source_columns * g.pixel;
