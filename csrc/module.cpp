@@ -6,6 +6,7 @@
 #include "bind/plan.h"
 #include "bind/shown.h"
 #include "core/parallel.h"
+#include "peaks/peaks.h"
 #include "simt/control.h"
 
 #if defined(CK_WITH_CUDA)
@@ -83,6 +84,31 @@ py::list cuda_devices() {
   return devices;
 }
 
+// (flops per second, bytes per second). Only these backends have a roofline: simt is no machine.
+py::tuple measure_peaks(const std::string& backend, const std::string& dtype, int threads) {
+  if (dtype != "float32" && dtype != "float64")
+    throw_value_error("measure_peaks: dtype is '%s', must be float32 or float64", dtype.c_str());
+  if (threads < 1) throw_value_error("measure_peaks: threads is %d, must be at least 1", threads);
+  const DType type = dtype == "float64" ? DType::kFloat64 : DType::kFloat32;
+  Peaks peaks{};
+  try {
+    const py::gil_scoped_release released;
+    if (backend == "cpu") {
+      peaks = measure_cpu_peaks(type, threads);
+#if defined(CK_WITH_CUDA)
+    } else if (backend == "cuda") {
+      peaks = cuda::measure_peaks(type);
+#endif
+    } else {
+      throw_value_error("measure_peaks: backend '%s' has no peaks to measure in this build",
+                        backend.c_str());
+    }
+  } catch (const Interrupted&) {
+    throw py::error_already_set();
+  }
+  return py::make_tuple(peaks.flops_per_s, peaks.bytes_per_s);
+}
+
 void set_simt_order(const std::string& order, uint64_t seed) {
   const char* names[] = {"forward", "reversed", "shuffled"};
   for (int i = 0; i < 3; ++i) {
@@ -119,6 +145,7 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
   py::class_<Plan>(m, "Plan")
       .def_readonly("op", &Plan::op)
       .def_readonly("algorithm", &Plan::algorithm)
+      .def_readonly("why", &Plan::why)
       .def_property_readonly("backend", [](const Plan& plan) { return backend_name(plan.backend); })
       .def_readonly("bound", &Plan::bound)
       .def_property_readonly(
@@ -130,37 +157,41 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
             }
             return py::tuple(outputs);
           })
-      .def("workspace_bytes", [](const Plan& plan) { return plan.workspace_bytes(num_threads()); })
+      .def("threads", [](const Plan& plan) { return plan.threads(num_threads()); })
+      .def("workspace_bytes",
+           [](const Plan& plan) { return plan.workspace_bytes(plan.threads(num_threads())); })
       .def("run", &run_plan, py::arg("outputs"), py::arg("inputs"), py::arg("stream") = 0,
            py::arg("device") = 0);
 
   m.def(
       "plan",
       [](const std::string& function, const std::string& backend, const std::string& algo,
-         const py::dict& arrays, const py::dict& parameters) {
+         const py::dict& arrays, const py::dict& parameters, std::optional<int64_t> max_workspace) {
         return find_function(function).plan(
-            Request(function, parse_backend(backend), algo, arrays, parameters));
+            Request(function, parse_backend(backend), algo, arrays, parameters, max_workspace));
       },
       py::arg("function"), py::arg("backend"), py::arg("algo"), py::arg("arrays"),
-      py::arg("parameters"));
+      py::arg("parameters"), py::arg("max_workspace") = py::none());
   m.def(
       "candidates",
       [](const std::string& function, const std::string& backend, const py::dict& arrays,
-         const py::dict& parameters) {
+         const py::dict& parameters, std::optional<int64_t> max_workspace) {
         py::list result;
-        for (const Candidate& candidate : find_function(function).candidates(
-                 Request(function, parse_backend(backend), "auto", arrays, parameters))) {
+        for (const Candidate& candidate : find_function(function).candidates(Request(
+                 function, parse_backend(backend), "auto", arrays, parameters, max_workspace))) {
           result.append(py::make_tuple(candidate.name, candidate.refusal));
         }
         return result;
       },
-      py::arg("function"), py::arg("backend"), py::arg("arrays"), py::arg("parameters"));
+      py::arg("function"), py::arg("backend"), py::arg("arrays"), py::arg("parameters"),
+      py::arg("max_workspace") = py::none());
   m.def("algorithms", &list_algorithms, py::arg("op"));
   m.def("ops", [] {
     py::list names;
     for (const Op& op : ops()) names.append(op.name);
     return names;
   });
+  m.def("measure_peaks", &measure_peaks, py::arg("backend"), py::arg("dtype"), py::arg("threads"));
   m.def("shown", &shown, py::arg("value"));
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("threads"));

@@ -15,7 +15,7 @@ def test_no_argument_prints_help(convkit):
     result = convkit()
     assert result.status == 0
     assert "Usage: convkit" in result.out
-    for name in ("edges", "info", "tour", "validate"):
+    for name in ("edges", "explain", "info", "tour", "validate"):
         assert name in result.out
 
 
@@ -25,13 +25,13 @@ def test_version(convkit):
 
 def test_every_module_with_a_command_is_a_program():
     programs = cli.programs()
-    assert {"edges", "info", "tour", "validate"} <= programs.keys()
+    assert {"edges", "explain", "info", "tour", "validate"} <= programs.keys()
     for module in programs.values():
         assert callable(module.run)
         assert module.command.__doc__
 
 
-@pytest.mark.parametrize("name", ["edges", "info", "tour", "validate"])
+@pytest.mark.parametrize("name", ["edges", "explain", "info", "tour", "validate"])
 def test_help_has_an_example_and_json(convkit, name):
     result = convkit(name, "--help")
     assert result.status == 0

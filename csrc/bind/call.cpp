@@ -79,7 +79,7 @@ bool user_interrupted() {
 
 void run_on_host(const Plan& plan, std::span<void* const> inputs, std::span<void* const> outputs) {
   thread_local HostWorkspace workspace;
-  const int threads = num_threads();
+  const int threads = plan.threads(num_threads());
   const int64_t bytes = plan.workspace_bytes(threads);
   Execution execution{workspace.ensure(bytes), bytes, nullptr, threads};
   plan.run(inputs, outputs, execution);

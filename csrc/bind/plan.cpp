@@ -70,13 +70,20 @@ class Parameter {
   const char* range_;
 };
 
+int Plan::threads(int available) const {
+  int threads = available;
+  while (max_workspace && threads > 1 && workspace_bytes(threads) > *max_workspace) --threads;
+  return threads;
+}
+
 Request::Request(std::string op, Backend backend, std::string algo, py::dict arrays,
-                 py::dict parameters)
+                 py::dict parameters, std::optional<int64_t> max_workspace)
     : op_(std::move(op)),
       backend_(backend),
       algo_(std::move(algo)),
       arrays_(std::move(arrays)),
-      parameters_(std::move(parameters)) {}
+      parameters_(std::move(parameters)),
+      max_workspace_(max_workspace) {}
 
 Parameter Request::parameter(const char* name, const char* range) const {
   return {op_, name, parameters_[name], range};
@@ -252,6 +259,31 @@ Backend parse_backend(const std::string& name) {
   if (name == "simt") return Backend::kSimt;
   if (name == "cuda") return Backend::kCuda;
   throw_value_error("backend is '%s', must be cpu, simt or cuda", name.c_str());
+}
+
+std::string over_limit(const Request& request, int64_t workspace_bytes) {
+  const int64_t limit = *request.max_workspace();
+  if (workspace_bytes <= limit) return "";
+  return format_text("its workspace is %lld bytes%s, max_workspace is %lld",
+                     (long long)workspace_bytes,
+                     request.backend() == Backend::kCpu ? " on one thread" : "", (long long)limit);
+}
+
+std::string why_in_order(const Request& request, const std::vector<Candidate>& candidates,
+                         const std::string& taken, const Preference& preference) {
+  const char* backend = backend_name(request.backend());
+  if (candidates.size() == 1) return format_text("the only algorithm of backend '%s'", backend);
+  std::string why;
+  if (preference.algorithm != nullptr) {
+    for (const Candidate& candidate : candidates) {
+      if (candidate.name == preference.algorithm)
+        why = candidate.name + " would come first (" + preference.reason + "), but " +
+              candidate.refusal + "; ";
+    }
+  }
+  const bool is_first = candidates.front().name == taken;
+  return why + (is_first ? "the first in the table's order"
+                         : "the first in the table's order that can run it");
 }
 
 void throw_no_algorithm(const Request& request, const std::vector<Candidate>& candidates) {

@@ -12,6 +12,7 @@
 
 #include "core/algorithm.h"
 #include "core/error.h"
+#include "core/preference.h"
 #include "core/shape_math.h"
 
 namespace ck {
@@ -26,14 +27,20 @@ struct OutputSpec {
 // A validated problem with its algorithm. Immutable; threads may share it.
 struct Plan {
   std::string op, algorithm;
+  std::string why;  // this algorithm was taken
   Backend backend;
   double bound;
   std::vector<int64_t> input_bytes;  // -1 where the call passes no array
   std::vector<OutputSpec> outputs;
   std::function<int64_t(int threads)> workspace_bytes;
+  std::optional<int64_t> max_workspace;
   std::function<void(std::span<void* const> inputs, std::span<void* const> outputs,
                      const Execution&)>
       run;
+
+  // As many of `available` threads as the workspace limit lets run. The algorithm is chosen by
+  // what one thread needs, so that results have the same bits for any number of threads.
+  int threads(int available) const;
 };
 
 struct NamedArray {
@@ -65,11 +72,13 @@ class Parameter;
 // What a call said, by parameter name. Getters throw TypeError where the Python type is wrong.
 class Request {
  public:
-  Request(std::string op, Backend backend, std::string algo, py::dict arrays, py::dict parameters);
+  Request(std::string op, Backend backend, std::string algo, py::dict arrays, py::dict parameters,
+          std::optional<int64_t> max_workspace);
 
   const char* op() const { return op_.c_str(); }
   Backend backend() const { return backend_; }
   const std::string& algo() const { return algo_; }
+  std::optional<int64_t> max_workspace() const { return max_workspace_; }
 
   std::optional<Shape> shape_of(const char* array) const;
   Shape required_shape(const char* array) const;  // TypeError where the array is None
@@ -98,6 +107,7 @@ class Request {
   std::string algo_;
   py::dict arrays_;  // name -> None or (shape, dtype name), in the order of Plan::run's inputs
   py::dict parameters_;
+  std::optional<int64_t> max_workspace_;
 };
 
 int64_t itemsize_of(const std::string& dtype);
@@ -106,63 +116,44 @@ Backend parse_backend(const std::string& name);
 [[noreturn]] void throw_no_algorithm(const Request& request,
                                      const std::vector<Candidate>& candidates);
 
-template <class Row, class Problem>
-std::vector<Candidate> list_candidates(std::span<const Row> rows, const Problem& problem,
-                                       Direction direction, Backend backend) {
-  std::vector<Candidate> candidates;
-  for (const Row& row : rows) {
-    if (row.backend != backend) continue;
-    if (!row.runs(direction)) {
-      candidates.push_back({row.name, "it has no kernel for this direction"});
-      continue;
-    }
-    const Reason reason = row.active().supports(problem, direction);
-    candidates.push_back({row.name, reason.refused ? reason.text : ""});
-  }
-  return candidates;
-}
+// Why the request's limit forbids an algorithm of this workspace, or "".
+std::string over_limit(const Request& request, int64_t workspace_bytes);
+// Why a table's order gave `taken`, for the algorithms of one backend.
+std::string why_in_order(const Request& request, const std::vector<Candidate>& candidates,
+                         const std::string& taken, const Preference& preference);
 
-// Picks the row: the one asked for, else `preferred` (may be null), else the first that accepts.
-template <class Row, class Problem>
-const Row& select_row(std::span<const Row> rows, const Problem& problem, Direction direction,
-                      const Request& request, const char* preferred) {
-  const auto candidates = list_candidates(rows, problem, direction, request.backend());
-  const auto find = [&](const std::string& name) -> const Row* {
-    size_t i = 0;
-    for (const Row& row : rows) {
-      if (row.backend != request.backend()) continue;
-      if (candidates[i].name == name && candidates[i].refusal.empty()) return &row;
-      ++i;
-    }
-    return nullptr;
-  };
-  if (request.algo() != "auto") {
-    if (const Row* row = find(request.algo())) return *row;
-    throw_no_algorithm(request, candidates);
-  }
-  if (preferred != nullptr) {
-    if (const Row* row = find(preferred)) return *row;
-  }
-  for (const Candidate& candidate : candidates) {
-    if (const Row* row = find(candidate.name)) return *row;
-  }
-  throw_no_algorithm(request, candidates);
-}
+// What a call asks for: a direction of a problem, and the arrays that come out.
+template <class Problem>
+struct Task {
+  Problem problem;
+  Direction direction;
+  std::vector<OutputSpec> outputs;
+};
+
+template <class Row>
+struct Selection {
+  const Row& row;
+  std::string why;
+};
 
 // `fill` sets the arrays' pointers from the call's, in the order of the request's arrays and the
 // plan's outputs.
 template <class Problem, class Arrays, class Fill>
-Plan make_plan(const Request& request, const AlgorithmRow<Problem, Arrays>& row,
-               const Problem& problem, Direction direction, std::vector<OutputSpec> outputs,
-               Fill fill) {
+Plan make_plan(const Request& request, const Selection<AlgorithmRow<Problem, Arrays>>& selection,
+               const Task<Problem>& task, Fill fill) {
+  const AlgorithmRow<Problem, Arrays>& row = selection.row;
   const Kernel<Problem, Arrays>* kernel = &row.active();
+  const Problem problem = task.problem;
+  const Direction direction = task.direction;
   Plan plan;
   plan.op = request.op();
   plan.algorithm = row.name;
+  plan.why = selection.why;
   plan.backend = row.backend;
   plan.bound = row.bound;
   plan.input_bytes = request.input_bytes();
-  plan.outputs = std::move(outputs);
+  plan.outputs = task.outputs;
+  plan.max_workspace = request.max_workspace();
   plan.workspace_bytes = [=](int threads) {
     return kernel->workspace_bytes(problem, direction, threads);
   };
@@ -192,6 +183,56 @@ Plan make_plan(const Request& request, const AlgorithmRow<Problem, Arrays>& row,
     }
   }
   return plan;
+}
+
+template <class Problem, class Arrays>
+std::vector<Candidate> list_candidates(std::span<const AlgorithmRow<Problem, Arrays>> rows,
+                                       const Task<Problem>& task, const Request& request) {
+  std::vector<Candidate> candidates;
+  for (const auto& row : rows) {
+    if (row.backend != request.backend()) continue;
+    if (!row.runs(task.direction)) {
+      candidates.push_back({row.name, "it has no kernel for this direction"});
+      continue;
+    }
+    const Reason reason = row.active().supports(task.problem, task.direction);
+    std::string refusal = reason.refused ? reason.text : "";
+    if (!reason.refused && request.max_workspace()) {
+      const Plan plan = make_plan(request, Selection<AlgorithmRow<Problem, Arrays>>{row, ""}, task,
+                                  [](Arrays&, auto, auto) {});
+      refusal = over_limit(request, plan.workspace_bytes(1));
+    }
+    candidates.push_back({row.name, refusal});
+  }
+  return candidates;
+}
+
+// Picks the row: the one asked for, else the preferred one, else the first that accepts.
+template <class Row, class Problem>
+Selection<Row> select_row(std::span<const Row> rows, const Task<Problem>& task,
+                          const Request& request, const Preference& preference = {}) {
+  const auto candidates = list_candidates(rows, task, request);
+  const auto find = [&](const std::string& name) -> const Row* {
+    size_t i = 0;
+    for (const Row& row : rows) {
+      if (row.backend != request.backend()) continue;
+      if (candidates[i].name == name && candidates[i].refusal.empty()) return &row;
+      ++i;
+    }
+    return nullptr;
+  };
+  if (request.algo() != "auto") {
+    if (const Row* row = find(request.algo())) return {*row, "algo names it"};
+    throw_no_algorithm(request, candidates);
+  }
+  if (preference.algorithm != nullptr) {
+    if (const Row* row = find(preference.algorithm)) return {*row, preference.reason};
+  }
+  for (const Candidate& candidate : candidates) {
+    if (const Row* row = find(candidate.name))
+      return {*row, why_in_order(request, candidates, candidate.name, preference)};
+  }
+  throw_no_algorithm(request, candidates);
 }
 
 // An op announces itself to the module: its public functions, how each makes a plan, and its table.

@@ -2,6 +2,7 @@
 
 from convkit._native import CudaError, num_threads
 from convkit.dispatch import backend, set_backend
+from convkit.explanation import explain
 from convkit.ops.conv2d import conv2d, conv2d_input_grad, conv2d_weight_grad
 from convkit.ops.conv_transpose2d import (
     conv_transpose2d,
@@ -30,6 +31,7 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose2d_input_grad",
     "conv_transpose2d_weight_grad",
+    "explain",
     "gram_matrix",
     "gram_matrix_grad",
     "im2col",

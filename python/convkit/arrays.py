@@ -50,6 +50,11 @@ class Spec(NamedTuple):
     dtype: str
 
 
+def itemsize(dtype: str) -> int:
+    """Bytes of an element; NumPy knows bfloat16 only after ml_dtypes."""
+    return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
+
+
 def _host_stream(_array: Any) -> int:
     return 0
 

@@ -11,10 +11,22 @@ import numpy as np
 
 from convkit import _native
 from convkit._native import shown
-from convkit.arrays import DLPACK, HOST, NUMPY, Buffer, Spec, brief, finish, type_name, wrap
+from convkit.arrays import (
+    DLPACK,
+    HOST,
+    NUMPY,
+    Buffer,
+    Spec,
+    brief,
+    finish,
+    itemsize,
+    type_name,
+    wrap,
+)
 
 BACKENDS = ("auto", "cpu", "cuda", "simt", "reference")
 PLAN_LIMIT = 4096
+_LARGEST_LIMIT = 2**63 - 1
 
 _backend = "auto"
 Specs = tuple[tuple[tuple[int, ...], str], ...]
@@ -114,12 +126,13 @@ def _value(key: Any) -> Any:
 
 def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
     """The backend for these arrays; ValueError where they are not all where it can run."""
-    device, first = HOST, ""
+    device, first, described = HOST, "", True
     for name, buffer in buffers.items():
         if buffer is None:
             continue
         if not first:
             device, first = buffer.device, name
+            described = type(buffer.source) is Spec
         elif buffer.device != device:
             places = " and ".join(
                 f"{n} on {'the host' if b.device == HOST else f'CUDA device {b.device}'}"
@@ -129,6 +142,8 @@ def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
             raise ValueError(f"{op}: all arrays must be in one place, but got {places}")
     if _backend == "auto":
         return "cpu" if device == HOST else "cuda"
+    if described:  # shapes are nowhere yet
+        return _backend
     if (_backend == "cuda") != (device != HOST):
         place = "the host" if device == HOST else f"CUDA device {device}"
         raise ValueError(f"{op}: {first} is on {place}, but the backend is {_backend!r}")
@@ -198,7 +213,7 @@ def _extent(buffer: Buffer) -> tuple[int, int]:
             return low, low
         low += min(0, (side - 1) * stride)
         high += max(0, (side - 1) * stride)
-    return low, high + np.dtype(buffer.dtype).itemsize
+    return low, high + itemsize(buffer.dtype)
 
 
 def _check_device_overlap(op: str, name: str, buffer: Buffer, inputs: dict[str, Any]) -> None:
@@ -211,6 +226,18 @@ def _check_device_overlap(op: str, name: str, buffer: Buffer, inputs: dict[str, 
             raise ValueError(f"{op}: {name} shares memory with {other}, must not")
 
 
+def check_limit(op: str, value: Any) -> int | None:
+    """max_workspace as the native side takes it."""
+    limit = value if type(value) in _PLAIN else _key(value)
+    if limit is None:
+        return None
+    if type(limit) is not int:
+        raise TypeError(f"{op}: max_workspace is {shown(value)}, must be None or an int (bytes)")
+    if limit < 0:
+        raise ValueError(f"{op}: max_workspace is {shown(value)}, must be at least 0")
+    return min(limit, _LARGEST_LIMIT)
+
+
 class Call(NamedTuple):
     """One call as the native side takes it, without its data."""
 
@@ -219,6 +246,7 @@ class Call(NamedTuple):
     backend: str
     arrays: Described
     parameters: dict[str, Any]
+    max_workspace: int | None = None
 
     def planned(self) -> tuple[_native.Plan, Specs]:
         """The cached plan of this call, or a new one; what the rules refuse raises here."""
@@ -230,12 +258,13 @@ class Call(NamedTuple):
         values = tuple(
             value if type(value) in _PLAIN else _key(value) for value in self.parameters.values()
         )
-        key = (self.op, self.backend, algo, values, tuple(self.arrays.values()))
+        limit = self.max_workspace
+        key = (self.op, self.backend, algo, values, tuple(self.arrays.values()), limit)
         known = _plans.get(key)
         if known is None:
             algo = algo.encode(errors="backslashreplace").decode()
             parameters = dict(zip(self.parameters, map(_value, values), strict=True))
-            plan = _native.plan(self.op, self.backend, algo, self.arrays, parameters)
+            plan = _native.plan(self.op, self.backend, algo, self.arrays, parameters, limit)
             known = (plan, plan.outputs)
             if len(_plans) >= PLAN_LIMIT:
                 _plans.clear()
@@ -256,7 +285,9 @@ class Call(NamedTuple):
     def candidates(self) -> list[tuple[str, str]]:
         """The backend's algorithms for this call, each with its refusal or ""."""
         parameters = self.plain_parameters()
-        return _native.candidates(self.op, self.backend, self.arrays, parameters)
+        return _native.candidates(
+            self.op, self.backend, self.arrays, parameters, self.max_workspace
+        )
 
 
 def run(
@@ -265,6 +296,7 @@ def run(
     parameters: dict[str, Any],
     *,
     algo: str = "auto",
+    max_workspace: Any = None,
     out: Any = None,
 ) -> Any:
     """Run the public function `op` on `arrays` (None where optional) and return its result.
@@ -284,7 +316,9 @@ def run(
     first = next(iter(buffers.values()))
     if first is None:
         raise TypeError(f"{op}: {next(iter(buffers))} is None, must be an array")
-    # The reference backend obeys the same rules: it is the native problem that checks them.
+    limit = check_limit(op, max_workspace)
+    # The reference backend obeys the same rules: it is the native problem that checks them. It has
+    # no workspace to limit.
     is_reference = backend_name == "reference"
     call = Call(
         op,
@@ -292,6 +326,7 @@ def run(
         "cpu" if is_reference else backend_name,
         {name: None if b is None else (b.shape, b.dtype) for name, b in buffers.items()},
         parameters,
+        None if is_reference else limit,
     )
     if type(first.source) is Spec:
         return call

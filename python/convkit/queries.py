@@ -37,7 +37,7 @@ def _describe(
         error = ValueError if is_text else TypeError
         known = ", ".join(ops.FUNCTIONS)
         raise error(f"{asked}: op is {shown(function)}, must be one of {known}")
-    kind = _dtype_name(asked, dtype)
+    kind = dtype_name(asked, dtype)
     public = ops.FUNCTIONS[function]
     try:
         bound = inspect.signature(public).bind(*args, **kwargs)
@@ -45,12 +45,12 @@ def _describe(
         raise TypeError(f"{function}: {error}") from None
     for name, value in bound.arguments.items():
         if name in ops.ARRAY_PARAMETERS and value is not None:
-            shape = _shape(function, name, value)
+            shape = shape_of(function, name, value)
             bound.arguments[name] = Spec(shape, "int64" if name == "indices" else kind)
     return public(*bound.args, **bound.kwargs)
 
 
-def _dtype_name(asked: str, dtype: Any) -> str:
+def dtype_name(asked: str, dtype: Any) -> str:
     if type(dtype) is str and dtype == "bfloat16":  # NumPy knows it only after ml_dtypes
         return dtype
     try:
@@ -61,7 +61,7 @@ def _dtype_name(asked: str, dtype: Any) -> str:
     raise TypeError(f"{asked}: dtype is {shown(dtype)}, must be a dtype such as 'float32'")
 
 
-def _shape(function: str, name: str, value: Any) -> tuple[int, ...]:
+def shape_of(function: str, name: str, value: Any) -> tuple[int, ...]:
     try:
         sides = tuple(operator.index(side) for side in value)
     except TypeError:

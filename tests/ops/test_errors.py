@@ -241,6 +241,13 @@ BAD: list[tuple[tuple[str, ...], dict[str, Any], Any, list[str]]] = [
     (ALL, {"algo": "magic"}, ValueError, ["'magic'", "auto"]),
     (ALL, {"algo": None}, TypeError, ["algo is None"]),
     (ALL, {"algo": 3}, TypeError, ["algo is 3"]),
+    (ALL, {"max_workspace": -1}, ValueError, ["max_workspace is -1", "at least 0"]),
+    (ALL, {"max_workspace": -(2**70)}, ValueError, ["max_workspace is -", "at least 0"]),
+    (ALL, {"max_workspace": Unprintable()}, TypeError, ["max_workspace is", "None or an int"]),
+    (ALL, {"max_workspace": 1.5}, TypeError, ["max_workspace is 1.5", "None or an int"]),
+    (ALL, {"max_workspace": True}, TypeError, ["max_workspace is True", "None or an int"]),
+    (ALL, {"max_workspace": "1M"}, TypeError, ["max_workspace is '1M'", "None or an int"]),
+    (CONVOLUTIONS, {"algo": "im2col", "max_workspace": 1}, ValueError, ["max_workspace is 1"]),
 ]
 ROWS = [
     pytest.param(function, changes, error, parts, id=f"{function}-{next(iter(changes))}-{i}")
@@ -276,6 +283,8 @@ def test_an_error_names_the_function_the_argument_and_the_rule(function, changes
         ("conv2d", {"stride": (1, 2)}, {"stride": Lying([1, 2])}),
         ("conv2d", {"stride": 2}, {"stride": Shouting(2)}),
         ("conv2d", {"stride": 2}, {"stride": np.array(2)}),
+        ("conv2d", {"max_workspace": 2**20}, {"max_workspace": Shouting(2**20)}),
+        ("conv2d", {"max_workspace": 2**20}, {"max_workspace": np.uint32(2**20)}),
         (
             "conv2d",
             {"padding": ((1, 0), (2, 1))},

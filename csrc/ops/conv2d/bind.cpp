@@ -45,21 +45,23 @@ void set_pointers(Conv2dArrays& arrays, Direction direction, std::span<void* con
   }
 }
 
+Task<Conv2dProblem> read_task(const Request& call, Direction direction) {
+  const Conv2dProblem problem = read_problem(call, direction);
+  return {problem, direction, {{output_shape(problem, direction), call.result_dtype()}}};
+}
+
 OpFunction make_function(const char* name, Direction direction) {
   return {name,
           [=](const Request& call) {
-            const Conv2dProblem problem = read_problem(call, direction);
-            const Conv2dRow& row = select_row(conv2d_algorithms(), problem, direction, call,
-                                              preferred_conv2d(problem, direction, call.backend()));
-            return make_plan(call, row, problem, direction,
-                             {{output_shape(problem, direction), call.result_dtype()}},
-                             [=](Conv2dArrays& arrays, auto in, auto out) {
-                               set_pointers(arrays, direction, in, out);
-                             });
+            const auto task = read_task(call, direction);
+            const auto preference = preferred_conv2d(task.problem, direction, call.backend());
+            const auto chosen = select_row(conv2d_algorithms(), task, call, preference);
+            return make_plan(call, chosen, task, [=](Conv2dArrays& arrays, auto in, auto out) {
+              set_pointers(arrays, direction, in, out);
+            });
           },
           [=](const Request& call) {
-            return list_candidates(conv2d_algorithms(), read_problem(call, direction), direction,
-                                   call.backend());
+            return list_candidates(conv2d_algorithms(), read_task(call, direction), call);
           }};
 }
 

@@ -2,33 +2,49 @@
 // algorithm on every run. The table's order (1x1, implicit_gemm, im2col, direct) stands where no
 // rule here speaks. Cut-offs of the cpu: timed on one AVX-512 core (Zen 5) over the layers of
 // convkit/testing/problems.py; of the GPU: not run on one.
+#include <utility>
+
+#include "core/error.h"
 #include "ops/conv2d/conv2d.h"
 
 namespace ck {
 namespace {
 
-bool cpu_prefers_direct(const Conv2dProblem& p, Direction direction) {
+// "" above `most` channels.
+std::string few_channels(const Conv2dProblem& p, int64_t most, const char* what_follows) {
+  if (p.c_per_group > most) return "";
+  return format_text("%lld input channels%s; up to %lld %s", (long long)p.c_per_group,
+                     p.groups > 1 ? " in a group" : "", (long long)most, what_follows);
+}
+
+// Why direct comes first, or "".
+std::string cpu_prefers_direct(const Conv2dProblem& p, Direction direction) {
   const bool nchw = p.layout == Layout::kNCHW, pointwise = p.r == 1 && p.s == 1;
   const bool strided = p.stride_h > 1 || p.stride_w > 1;
-  const int64_t channels = p.c_per_group;
   switch (direction) {
     case Direction::kFprop:
-      if (nchw) return channels <= 4 || (p.groups > 1 && channels <= 8);
-      return channels <= 64 && !pointwise;
+      if (nchw)
+        return p.groups > 1 ? few_channels(p, 8, "direct is faster with groups")
+                            : few_channels(p, 4, "direct is faster");
+      return pointwise ? "" : few_channels(p, 64, "direct is faster in NHWC");
     case Direction::kDgrad:
-      return channels <= 8 || (pointwise && strided);
+      if (pointwise && strided) return "1x1 filters with a stride: direct is faster at any size";
+      return few_channels(p, 8, "direct is faster");
     case Direction::kWgrad:
-      return channels <= (nchw ? 64 : 128) && (!pointwise || strided);
+      if (pointwise && !strided) return "";
+      return nchw ? few_channels(p, 64, "direct is faster in NCHW")
+                  : few_channels(p, 128, "direct is faster in NHWC");
   }
-  return false;
+  return "";
 }
 
 }  // namespace
 
-const char* preferred_conv2d(const Conv2dProblem& problem, Direction direction, Backend backend) {
-  const bool direct =
-      backend == Backend::kCpu ? cpu_prefers_direct(problem, direction) : problem.c_per_group <= 4;
-  return direct ? "direct" : nullptr;
+Preference preferred_conv2d(const Conv2dProblem& problem, Direction direction, Backend backend) {
+  std::string why = backend == Backend::kCpu
+                        ? cpu_prefers_direct(problem, direction)
+                        : few_channels(problem, 4, "a matrix tile stays mostly empty");
+  return {why.empty() ? nullptr : "direct", std::move(why)};
 }
 
 }  // namespace ck

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 
+#include "core/preference.h"
 #include "core/shape_math.h"
 #include "ops/conv2d/problem.h"
 
@@ -32,7 +33,7 @@ Shape output_shape(const Conv2dProblem& problem, Direction direction);
 
 using Conv2dRow = AlgorithmRow<Conv2dProblem, Conv2dArrays>;
 std::span<const Conv2dRow> conv2d_algorithms();
-// The name of the algorithm to try first; the table's order follows.
-const char* preferred_conv2d(const Conv2dProblem& problem, Direction direction, Backend backend);
+// The algorithm to try first, and why; the table's order follows.
+Preference preferred_conv2d(const Conv2dProblem& problem, Direction direction, Backend backend);
 
 }  // namespace ck

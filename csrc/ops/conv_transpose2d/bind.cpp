@@ -41,22 +41,33 @@ void set_pointers(Conv2dArrays& arrays, Direction direction, std::span<void* con
   }
 }
 
-OpFunction make_function(const char* name, Direction direction) {
+// The convolution from y to x, which the kernels know.
+Task<Conv2dProblem> read_task(const Request& call, Direction direction) {
+  const Conv2dProblem problem = read_problem(call, direction);
   const Direction inner = direction_of_convolution(direction);
+  return {problem, inner, {{output_shape(problem, inner), call.result_dtype()}}};
+}
+
+// conv2d's choice for that convolution, whose input channels are the result's.
+Preference preferred(const Task<Conv2dProblem>& task, Backend backend) {
+  Preference preference = preferred_conv2d(task.problem, task.direction, backend);
+  if (!preference.reason.empty())
+    preference.reason = "for the convolution from y to x: " + preference.reason;
+  return preference;
+}
+
+OpFunction make_function(const char* name, Direction direction) {
   return {name,
           [=](const Request& call) {
-            const Conv2dProblem problem = read_problem(call, direction);
-            const Conv2dRow& row = select_row(conv2d_algorithms(), problem, inner, call,
-                                              preferred_conv2d(problem, inner, call.backend()));
-            return make_plan(call, row, problem, inner,
-                             {{output_shape(problem, inner), call.result_dtype()}},
-                             [=](Conv2dArrays& arrays, auto in, auto out) {
-                               set_pointers(arrays, direction, in, out);
-                             });
+            const auto task = read_task(call, direction);
+            const auto preference = preferred(task, call.backend());
+            const auto chosen = select_row(conv2d_algorithms(), task, call, preference);
+            return make_plan(call, chosen, task, [=](Conv2dArrays& arrays, auto in, auto out) {
+              set_pointers(arrays, direction, in, out);
+            });
           },
           [=](const Request& call) {
-            return list_candidates(conv2d_algorithms(), read_problem(call, direction), inner,
-                                   call.backend());
+            return list_candidates(conv2d_algorithms(), read_task(call, direction), call);
           }};
 }
 

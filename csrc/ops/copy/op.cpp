@@ -35,23 +35,23 @@ CopyProblem read_problem(const Request& call) {
   return problem;
 }
 
+Task<CopyProblem> read_task(const Request& call) {
+  return {read_problem(call), Direction::kFprop, {{call.required_shape("x"), call.dtype_of("x")}}};
+}
+
 }  // namespace
 
 Op describe_copy() {
   const std::span<const CopyRow> rows = kRows;
-  const Direction fprop = Direction::kFprop;
   OpFunction copy = {
       "copy",
       [=](const Request& call) {
-        const CopyProblem problem = read_problem(call);
+        const auto task = read_task(call);
         return make_plan(
-            call, select_row(rows, problem, fprop, call, nullptr), problem, fprop,
-            {{call.required_shape("x"), call.dtype_of("x")}},
+            call, select_row(rows, task, call), task,
             [](CopyArrays& arrays, auto in, auto out) { arrays.src = in[0], arrays.dst = out[0]; });
       },
-      [=](const Request& call) {
-        return list_candidates(rows, read_problem(call), fprop, call.backend());
-      }};
+      [=](const Request& call) { return list_candidates(rows, read_task(call), call); }};
   return {"copy", {copy}, describe(rows)};
 }
 

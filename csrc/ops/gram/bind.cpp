@@ -20,25 +20,27 @@ GramProblem read_problem(const Request& call, Direction direction) {
   return make_gram_problem(request);
 }
 
+Task<GramProblem> read_task(const Request& call, Direction direction) {
+  const GramProblem problem = read_problem(call, direction);
+  return {problem, direction, {{output_shape(problem, direction), call.result_dtype()}}};
+}
+
 OpFunction make_function(const char* name, Direction direction) {
   return {name,
           [=](const Request& call) {
-            const GramProblem problem = read_problem(call, direction);
-            const GramRow& row = select_row(gram_algorithms(), problem, direction, call, nullptr);
-            return make_plan(call, row, problem, direction,
-                             {{output_shape(problem, direction), call.result_dtype()}},
-                             [=](GramArrays& arrays, auto in, auto out) {
-                               arrays.out = out[0];
-                               if (direction == Direction::kFprop) {
-                                 arrays.x = in[0];
-                               } else {
-                                 arrays.grad = in[0], arrays.x = in[1];
-                               }
-                             });
+            const auto task = read_task(call, direction);
+            const auto chosen = select_row(gram_algorithms(), task, call);
+            return make_plan(call, chosen, task, [=](GramArrays& arrays, auto in, auto out) {
+              arrays.out = out[0];
+              if (direction == Direction::kFprop) {
+                arrays.x = in[0];
+              } else {
+                arrays.grad = in[0], arrays.x = in[1];
+              }
+            });
           },
           [=](const Request& call) {
-            return list_candidates(gram_algorithms(), read_problem(call, direction), direction,
-                                   call.backend());
+            return list_candidates(gram_algorithms(), read_task(call, direction), call);
           }};
 }
 

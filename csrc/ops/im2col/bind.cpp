@@ -24,21 +24,22 @@ Im2colProblem read_problem(const Request& call, Direction direction) {
   return make_im2col_problem(request);
 }
 
+Task<Im2colProblem> read_task(const Request& call, Direction direction) {
+  const Im2colProblem problem = read_problem(call, direction);
+  return {problem, direction, {{output_shape(problem, direction), call.result_dtype()}}};
+}
+
 OpFunction make_function(const char* name, Direction direction) {
   return {name,
           [=](const Request& call) {
-            const Im2colProblem problem = read_problem(call, direction);
-            const Im2colRow& row =
-                select_row(im2col_algorithms(), problem, direction, call, nullptr);
-            return make_plan(call, row, problem, direction,
-                             {{output_shape(problem, direction), call.result_dtype()}},
-                             [](Im2colArrays& arrays, auto in, auto out) {
-                               arrays.in = in[0], arrays.out = out[0];
-                             });
+            const auto task = read_task(call, direction);
+            const auto chosen = select_row(im2col_algorithms(), task, call);
+            return make_plan(call, chosen, task, [](Im2colArrays& arrays, auto in, auto out) {
+              arrays.in = in[0], arrays.out = out[0];
+            });
           },
           [=](const Request& call) {
-            return list_candidates(im2col_algorithms(), read_problem(call, direction), direction,
-                                   call.backend());
+            return list_candidates(im2col_algorithms(), read_task(call, direction), call);
           }};
 }
 

@@ -1,4 +1,5 @@
 // THE table of linear's algorithms, and what `auto` tries first.
+#include "core/error.h"
 #include "ops/linear/linear.h"
 
 namespace ck {
@@ -21,9 +22,12 @@ const LinearRow kRows[] = {
 
 std::span<const LinearRow> linear_algorithms() { return kRows; }
 
-const char* preferred_linear(const LinearProblem& problem, Direction direction, Backend backend) {
-  const bool stream = backend == Backend::kCpu && direction != Direction::kWgrad;
-  return stream && problem.n <= kFewRows ? "stream" : nullptr;
+Preference preferred_linear(const LinearProblem& problem, Direction direction, Backend backend) {
+  const bool streams = backend == Backend::kCpu && direction != Direction::kWgrad;
+  if (!streams || problem.n > kFewRows) return {};
+  return {"stream",
+          format_text("%lld row%s; up to %lld stream is faster, as it never packs w",
+                      (long long)problem.n, problem.n == 1 ? "" : "s", (long long)kFewRows)};
 }
 
 }  // namespace ck

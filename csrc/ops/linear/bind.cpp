@@ -43,23 +43,23 @@ void set_pointers(LinearArrays& arrays, Direction direction, std::span<void* con
   }
 }
 
+Task<LinearProblem> read_task(const Request& call, Direction direction) {
+  const LinearRequest request = read_request(call, direction);
+  return {make_linear_problem(request), direction, {{output_shape(request), call.result_dtype()}}};
+}
+
 OpFunction make_function(const char* name, Direction direction) {
   return {name,
           [=](const Request& call) {
-            const LinearRequest request = read_request(call, direction);
-            const LinearProblem problem = make_linear_problem(request);
-            const LinearRow& row = select_row(linear_algorithms(), problem, direction, call,
-                                              preferred_linear(problem, direction, call.backend()));
-            return make_plan(call, row, problem, direction,
-                             {{output_shape(request), call.result_dtype()}},
-                             [=](LinearArrays& arrays, auto in, auto out) {
-                               set_pointers(arrays, direction, in, out);
-                             });
+            const auto task = read_task(call, direction);
+            const auto preference = preferred_linear(task.problem, direction, call.backend());
+            const auto chosen = select_row(linear_algorithms(), task, call, preference);
+            return make_plan(call, chosen, task, [=](LinearArrays& arrays, auto in, auto out) {
+              set_pointers(arrays, direction, in, out);
+            });
           },
           [=](const Request& call) {
-            return list_candidates(linear_algorithms(),
-                                   make_linear_problem(read_request(call, direction)), direction,
-                                   call.backend());
+            return list_candidates(linear_algorithms(), read_task(call, direction), call);
           }};
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 
+#include "core/preference.h"
 #include "core/shape_math.h"
 #include "ops/linear/problem.h"
 
@@ -26,7 +27,7 @@ Shape output_shape(const LinearRequest& request);
 
 using LinearRow = AlgorithmRow<LinearProblem, LinearArrays>;
 std::span<const LinearRow> linear_algorithms();
-// The name of the algorithm to try first; the table's order follows.
-const char* preferred_linear(const LinearProblem& problem, Direction direction, Backend backend);
+// The algorithm to try first, and why; the table's order follows.
+Preference preferred_linear(const LinearProblem& problem, Direction direction, Backend backend);
 
 }  // namespace ck

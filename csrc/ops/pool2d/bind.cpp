@@ -68,22 +68,23 @@ Pool2dProblem with_small_images(const Pool2dProblem& problem) {
   return small;
 }
 
+Task<Pool2dProblem> read_task(const Request& call, bool is_max, Direction direction) {
+  const Pool2dProblem problem = read_problem(call, is_max, direction);
+  return {is_16_bit(call.result_dtype()) ? with_small_images(problem) : problem, direction,
+          output_specs(call, problem, direction)};
+}
+
 OpFunction make_function(const char* name, bool is_max, Direction direction) {
   return {name,
           [=](const Request& call) {
-            const Pool2dProblem problem = read_problem(call, is_max, direction);
-            const Pool2dRow& row =
-                select_row(pool2d_algorithms(), problem, direction, call, nullptr);
-            return make_plan(call, row,
-                             is_16_bit(call.result_dtype()) ? with_small_images(problem) : problem,
-                             direction, output_specs(call, problem, direction),
-                             [=](Pool2dArrays& arrays, auto in, auto out) {
-                               set_pointers(arrays, is_max, direction, in, out);
-                             });
+            const auto task = read_task(call, is_max, direction);
+            const auto chosen = select_row(pool2d_algorithms(), task, call);
+            return make_plan(call, chosen, task, [=](Pool2dArrays& arrays, auto in, auto out) {
+              set_pointers(arrays, is_max, direction, in, out);
+            });
           },
           [=](const Request& call) {
-            return list_candidates(pool2d_algorithms(), read_problem(call, is_max, direction),
-                                   direction, call.backend());
+            return list_candidates(pool2d_algorithms(), read_task(call, is_max, direction), call);
           }};
 }
 

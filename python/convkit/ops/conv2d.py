@@ -21,6 +21,7 @@ def conv2d(
     residual: Any = None,
     flip_kernel: bool = False,
     algo: str = "auto",
+    max_workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """2-D cross-correlation of a batch of images with a bank of filters.
@@ -44,6 +45,9 @@ def conv2d(
         residual: an array like the result, added before the activation, or None.
         flip_kernel: True turns the filters by 180 degrees: the mathematical convolution.
         algo: "auto" or a name of `conv2d_algorithms`.
+        max_workspace: None, or the most bytes of scratch memory; auto passes over algorithms that
+            need more (on the cpu: with one thread; it then uses as many threads as fit). Arrays of
+            16 bits are widened there; copies of strided inputs do not count.
         out: dense array for the result, of its shape and dtype; must not overlap an input.
 
     Returns: (N, K, P, Q), or (N, P, Q, K) for NHWC, of x's array type, dtype and device, on x's
@@ -71,6 +75,7 @@ def conv2d(
             "flip_kernel": flip_kernel,
         },
         algo=algo,
+        max_workspace=max_workspace,
         out=out,
     )
 
@@ -87,6 +92,7 @@ def conv2d_input_grad(
     layout: str = "NCHW",
     flip_kernel: bool = False,
     algo: str = "auto",
+    max_workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """Gradient of `conv2d` with respect to x (dgrad).
@@ -100,7 +106,8 @@ def conv2d_input_grad(
             for NHWC.
         w: the filters, as in conv2d.
         x_shape: the shape of x; grad_y alone does not tell it for a stride above 1.
-        stride, padding, dilation, groups, layout, flip_kernel, algo, out: as in conv2d.
+        stride, padding, dilation, groups, layout, flip_kernel, algo, max_workspace, out:
+            as in conv2d.
 
     Returns: an array of shape x_shape, of grad_y's array type, dtype and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -125,6 +132,7 @@ def conv2d_input_grad(
             "flip_kernel": flip_kernel,
         },
         algo=algo,
+        max_workspace=max_workspace,
         out=out,
     )
 
@@ -141,6 +149,7 @@ def conv2d_weight_grad(
     layout: str = "NCHW",
     flip_kernel: bool = False,
     algo: str = "auto",
+    max_workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """Gradient of `conv2d` with respect to w (wgrad).
@@ -153,7 +162,8 @@ def conv2d_weight_grad(
             for NHWC.
         x: the images, as in conv2d.
         w_shape: the shape of w.
-        stride, padding, dilation, groups, layout, flip_kernel, algo, out: as in conv2d.
+        stride, padding, dilation, groups, layout, flip_kernel, algo, max_workspace, out:
+            as in conv2d.
 
     Returns: an array of shape w_shape, of grad_y's array type, dtype and device. Zeros for an
         empty batch.
@@ -180,5 +190,6 @@ def conv2d_weight_grad(
             "flip_kernel": flip_kernel,
         },
         algo=algo,
+        max_workspace=max_workspace,
         out=out,
     )

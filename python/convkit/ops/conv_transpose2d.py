@@ -19,6 +19,7 @@ def conv_transpose2d(
     layout: str = "NCHW",
     flip_kernel: bool = False,
     algo: str = "auto",
+    max_workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """Transposed convolution: every pixel lays its filters onto the output, which adds them up.
@@ -38,6 +39,7 @@ def conv_transpose2d(
         groups: divides C; input group g makes output group g alone.
         flip_kernel: True turns the filters by 180 degrees.
         algo: "auto" or a name of `conv2d_algorithms`.
+        max_workspace: as in conv2d.
         out: dense array for the result, of its shape and dtype; must not overlap an input.
 
     Returns: (N, K, P, Q), or (N, P, Q, K) for NHWC, of x's array type, dtype and device, on x's
@@ -64,6 +66,7 @@ def conv_transpose2d(
             "flip_kernel": flip_kernel,
         },
         algo=algo,
+        max_workspace=max_workspace,
         out=out,
     )
 
@@ -81,6 +84,7 @@ def conv_transpose2d_input_grad(
     layout: str = "NCHW",
     flip_kernel: bool = False,
     algo: str = "auto",
+    max_workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """Gradient of `conv_transpose2d` with respect to x: the conv2d of grad_y with w.
@@ -89,8 +93,8 @@ def conv_transpose2d_input_grad(
         grad_y: the gradient of conv_transpose2d's result before its activation.
         w: the filters, as in conv_transpose2d.
         x_shape: the shape of x.
-        stride, padding, output_padding, dilation, groups, layout, flip_kernel, algo, out: as in
-            conv_transpose2d.
+        stride, padding, output_padding, dilation, groups, layout, flip_kernel, algo,
+            max_workspace, out: as in conv_transpose2d.
 
     Returns: an array of shape x_shape, of grad_y's array type, dtype and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -116,6 +120,7 @@ def conv_transpose2d_input_grad(
             "flip_kernel": flip_kernel,
         },
         algo=algo,
+        max_workspace=max_workspace,
         out=out,
     )
 
@@ -133,6 +138,7 @@ def conv_transpose2d_weight_grad(
     layout: str = "NCHW",
     flip_kernel: bool = False,
     algo: str = "auto",
+    max_workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """Gradient of `conv_transpose2d` with respect to w.
@@ -141,8 +147,8 @@ def conv_transpose2d_weight_grad(
         grad_y: the gradient of conv_transpose2d's result before its activation.
         x: the images, as in conv_transpose2d.
         w_shape: the shape of w.
-        stride, padding, output_padding, dilation, groups, layout, flip_kernel, algo, out: as in
-            conv_transpose2d.
+        stride, padding, output_padding, dilation, groups, layout, flip_kernel, algo,
+            max_workspace, out: as in conv_transpose2d.
 
     Returns: an array of shape w_shape, of grad_y's array type, dtype and device. Zeros for an
         empty batch.
@@ -170,5 +176,6 @@ def conv_transpose2d_weight_grad(
             "flip_kernel": flip_kernel,
         },
         algo=algo,
+        max_workspace=max_workspace,
         out=out,
     )

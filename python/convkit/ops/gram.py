@@ -13,6 +13,7 @@ def gram_matrix(
     *,
     layout: str = "NCHW",
     algo: str = "auto",
+    max_workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """How much each two channels of an image light up together: the style of neural style transfer.
@@ -24,6 +25,7 @@ def gram_matrix(
             bfloat16 (ml_dtypes); any strides, any array library.
         normalize: True divides by C*H*W.
         algo: "auto" or the name of an algorithm.
+        max_workspace: None, or the most bytes of scratch memory, as in conv2d.
         out: dense array for the result, of its shape and dtype; must not overlap x.
 
     Returns: (N, C, C), symmetric to the bit, of x's array type, dtype and device, on x's stream.
@@ -39,7 +41,12 @@ def gram_matrix(
     [[5.0, 11.0], [11.0, 25.0]]
     """
     return run(
-        "gram_matrix", {"x": x}, {"normalize": normalize, "layout": layout}, algo=algo, out=out
+        "gram_matrix",
+        {"x": x},
+        {"normalize": normalize, "layout": layout},
+        algo=algo,
+        max_workspace=max_workspace,
+        out=out,
     )
 
 
@@ -50,6 +57,7 @@ def gram_matrix_grad(
     *,
     layout: str = "NCHW",
     algo: str = "auto",
+    max_workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """Gradient of `gram_matrix` with respect to x.
@@ -59,7 +67,7 @@ def gram_matrix_grad(
     Args:
         grad_gram: (N, C, C), the gradient of gram_matrix's result; need not be symmetric.
         x: the features, as in gram_matrix.
-        normalize, layout, algo, out: as in gram_matrix.
+        normalize, layout, algo, max_workspace, out: as in gram_matrix.
 
     Returns: an array like x, of grad_gram's array type and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -76,5 +84,6 @@ def gram_matrix_grad(
         {"grad_gram": grad_gram, "x": x},
         {"normalize": normalize, "layout": layout},
         algo=algo,
+        max_workspace=max_workspace,
         out=out,
     )

@@ -16,6 +16,7 @@ def im2col(
     dilation: Any = 1,
     layout: str = "NCHW",
     algo: str = "auto",
+    max_workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """Every window of every image as a column, so that a convolution is a matrix product.
@@ -30,6 +31,7 @@ def im2col(
         stride, dilation: int or pair, >= 1.
         padding: int, pair, ((top, bottom), (left, right)), "valid", "same" or "full". Zeros.
         algo: "auto" or the name of an algorithm.
+        max_workspace: None, or the most bytes of scratch memory, as in conv2d.
         out: dense array for the result, of its shape and dtype; must not overlap x.
 
     Returns: (N, C*R*S, P*Q); for NHWC (N, P*Q, R*S*C), with columns (r*S + s)*C + c. Of x's array
@@ -53,6 +55,7 @@ def im2col(
             "layout": layout,
         },
         algo=algo,
+        max_workspace=max_workspace,
         out=out,
     )
 
@@ -67,6 +70,7 @@ def col2im(
     dilation: Any = 1,
     layout: str = "NCHW",
     algo: str = "auto",
+    max_workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """The adjoint of `im2col`: sums every column back into the image.
@@ -77,7 +81,7 @@ def col2im(
     Args:
         cols: (N, C*R*S, P*Q), or (N, P*Q, R*S*C) for NHWC.
         x_shape: the shape of the image.
-        kernel_size, stride, padding, dilation, layout, algo, out: as in im2col.
+        kernel_size, stride, padding, dilation, layout, algo, max_workspace, out: as in im2col.
 
     Returns: an array of shape x_shape, of cols's array type, dtype and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -102,5 +106,6 @@ def col2im(
             "layout": layout,
         },
         algo=algo,
+        max_workspace=max_workspace,
         out=out,
     )

@@ -15,6 +15,7 @@ def linear(
     activation: str | None = None,
     residual: Any = None,
     algo: str = "auto",
+    max_workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """Fully connected layer: activation(x w^T + bias + residual).
@@ -28,6 +29,7 @@ def linear(
         residual: an array like the result, added before the activation, or None.
         algo: "auto", "gemm" or "stream". auto takes stream (which reads w once, on the cpu) for a
             few rows, so that a row may round differently in a large batch; a name rounds alike.
+        max_workspace: as in conv2d.
         out: dense array for the result, of its shape and dtype; must not overlap an input.
 
     Returns: (..., K), of x's array type, dtype and device, on x's stream.
@@ -44,17 +46,25 @@ def linear(
         {"x": x, "w": w, "bias": bias, "residual": residual},
         {"activation": activation},
         algo=algo,
+        max_workspace=max_workspace,
         out=out,
     )
 
 
-def linear_input_grad(grad_y: Any, w: Any, *, algo: str = "auto", out: Any = None) -> Any:
+def linear_input_grad(
+    grad_y: Any,
+    w: Any,
+    *,
+    algo: str = "auto",
+    max_workspace: int | None = None,
+    out: Any = None,
+) -> Any:
     """Gradient of `linear` with respect to x: grad_y w.
 
     Args:
         grad_y: (..., K), the gradient of linear's result before its activation.
         w: (K, C).
-        algo, out: as in linear.
+        algo, max_workspace, out: as in linear.
 
     Returns: (..., C), of grad_y's array type, dtype and device.
     Raises: ValueError for shapes that do not fit, TypeError for dtypes; nothing is allocated
@@ -65,16 +75,30 @@ def linear_input_grad(grad_y: Any, w: Any, *, algo: str = "auto", out: Any = Non
     >>> linear_input_grad(np.array([1, 1], "f4"), np.array([[1, 1], [0, 3]], "f4"))
     array([1., 4.], dtype=float32)
     """
-    return run("linear_input_grad", {"grad_y": grad_y, "w": w}, {}, algo=algo, out=out)
+    return run(
+        "linear_input_grad",
+        {"grad_y": grad_y, "w": w},
+        {},
+        algo=algo,
+        max_workspace=max_workspace,
+        out=out,
+    )
 
 
-def linear_weight_grad(grad_y: Any, x: Any, *, algo: str = "auto", out: Any = None) -> Any:
+def linear_weight_grad(
+    grad_y: Any,
+    x: Any,
+    *,
+    algo: str = "auto",
+    max_workspace: int | None = None,
+    out: Any = None,
+) -> Any:
     """Gradient of `linear` with respect to w: the sum over rows of grad_y^T x.
 
     Args:
         grad_y: (..., K), the gradient of linear's result before its activation.
         x: (..., C), with grad_y's leading sides.
-        algo, out: as in linear.
+        algo, max_workspace, out: as in linear.
 
     Returns: (K, C), of grad_y's array type, dtype and device. Zeros for no rows.
     Raises: ValueError for shapes that do not fit, TypeError for dtypes; nothing is allocated
@@ -86,4 +110,11 @@ def linear_weight_grad(grad_y: Any, x: Any, *, algo: str = "auto", out: Any = No
     array([[3., 4.],
            [6., 8.]], dtype=float32)
     """
-    return run("linear_weight_grad", {"grad_y": grad_y, "x": x}, {}, algo=algo, out=out)
+    return run(
+        "linear_weight_grad",
+        {"grad_y": grad_y, "x": x},
+        {},
+        algo=algo,
+        max_workspace=max_workspace,
+        out=out,
+    )

@@ -2,6 +2,7 @@
 
 from convkit.dispatch import use_backend
 
+from .calls import FUNCTIONS, problem_of
 from .cases import (
     Outcome,
     algorithms,
@@ -23,38 +24,48 @@ from .compare import (
     run_reference,
     same_bits,
 )
-from .data import KINDS, as_dtype, copies_only, exact_on_whole, make_data
+from .cost import Cost, cost_of
+from .data import KINDS, array_shapes, as_dtype, copies_only, exact_on_whole, make_data
 from .geometry import random_problem, shrink
 from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem, parse
 from .problems import PROBLEMS, problems
 from .report import Report
+from .roofline import Peaks, floor_seconds, measure_peaks, why_no_peaks
 from .validation import validate
 
 __all__ = [
+    "FUNCTIONS",
     "KINDS",
     "PROBLEMS",
     "Comparison",
     "Conv2d",
     "ConvTranspose2d",
+    "Cost",
     "Expected",
     "Gram",
     "Im2col",
     "Linear",
     "Outcome",
+    "Peaks",
     "Pool2d",
     "Problem",
     "Report",
     "algorithms",
+    "array_shapes",
     "as_dtype",
     "bound_of",
     "candidates",
     "check_case",
     "compare",
     "copies_only",
+    "cost_of",
     "exact_on_whole",
     "expected",
+    "floor_seconds",
     "make_data",
+    "measure_peaks",
     "parse",
+    "problem_of",
     "problems",
     "random_problem",
     "refusal_parts",
@@ -68,4 +79,5 @@ __all__ = [
     "use_backend",
     "use_threads",
     "validate",
+    "why_no_peaks",
 ]

@@ -75,10 +75,14 @@ class Problem:
         """Shape of the forward result."""
         raise NotImplementedError
 
+    def flops_in(self, direction: str) -> int:
+        """Operations of a direction, counted as convkit.testing.cost_of says."""
+        raise NotImplementedError
+
     @property
     def flops(self) -> int:
-        """Operations of one direction; all directions of an op cost the same."""
-        raise NotImplementedError
+        """Operations of the forward direction."""
+        return self.flops_in("fprop")
 
     def call(self, direction: str, data: dict[str, Any]) -> Call:
         """(function name, arguments, keyword arguments): the same for convkit and its reference."""
@@ -154,8 +158,7 @@ class Conv2d(_Windowed):
     def y_shape(self) -> tuple[int, int, int, int]:
         return self.in_layout(self.n, self.k, *self.output)
 
-    @property
-    def flops(self) -> int:
+    def flops_in(self, direction: str) -> int:
         taps = self.c // self.groups * self.r * self.s
         return 2 * self.n * self.k * math.prod(self.output) * taps
 
@@ -239,8 +242,7 @@ class ConvTranspose2d(_Windowed):
     def y_shape(self) -> tuple[int, ...]:
         return self.in_layout(self.n, self.k, *self.output)
 
-    @property
-    def flops(self) -> int:
+    def flops_in(self, direction: str) -> int:
         taps = self.k // self.groups * self.r * self.s
         return 2 * self.n * self.c * self.h * self.w * taps
 
@@ -308,9 +310,10 @@ class Pool2d(_Windowed):
     def y_shape(self) -> tuple[int, int, int, int]:
         return self.in_layout(self.n, self.c, *self.output)
 
-    @property
-    def flops(self) -> int:
-        return self.n * self.c * math.prod(self.output) * self.r * self.s
+    def flops_in(self, direction: str) -> int:
+        outputs = self.n * self.c * math.prod(self.output)
+        one_term = self.kind == "max" and direction == "dgrad"  # the maximum's pixel alone
+        return outputs if one_term else outputs * self.r * self.s
 
     def call(self, direction: str, data: dict[str, Any]) -> Call:
         options: dict[str, Any] = {
@@ -354,9 +357,11 @@ class Gram(Problem):
     def y_shape(self) -> tuple[int, int, int]:
         return self.n, self.c, self.c
 
-    @property
-    def flops(self) -> int:
-        return 2 * self.n * self.c**2 * self.h * self.w
+    def flops_in(self, direction: str) -> int:
+        pixels = self.n * self.h * self.w
+        if direction == "fprop":
+            return self.c * (self.c + 1) * pixels  # each pair of channels once
+        return 2 * self.c**2 * pixels
 
     def call(self, direction: str, data: dict[str, Any]) -> Call:
         options = {"layout": self.layout}
@@ -382,9 +387,8 @@ class Im2col(_Windowed):
         rows, places = self.c * self.r * self.s, math.prod(self.output)
         return (self.n, rows, places) if self.layout == "NCHW" else (self.n, places, rows)
 
-    @property
-    def flops(self) -> int:
-        return math.prod(self.y_shape)
+    def flops_in(self, direction: str) -> int:
+        return 0 if direction == "fprop" else math.prod(self.y_shape)
 
     def call(self, direction: str, data: dict[str, Any]) -> Call:
         options = {
@@ -435,8 +439,7 @@ class Linear(Problem):
     def y_shape(self) -> tuple[int, int]:
         return self.n, self.k
 
-    @property
-    def flops(self) -> int:
+    def flops_in(self, direction: str) -> int:
         return 2 * self.n * self.c * self.k
 
     def gemm_k(self, direction: str) -> int:

@@ -19,6 +19,9 @@ from .compare import DEFAULT_BOUND, bound_of
 from .geometry import fits, pads_of
 from .lines import Problem
 
+# What a public function says of its own run, which no definition has.
+_OURS = ("algo", "max_workspace", "out")
+
 
 class Refused(Exception):
     """The subject declines the problem; the text says why."""
@@ -135,7 +138,7 @@ class Stranger:
         return tuple(
             name
             for name in self._public
-            if name not in ("algo", "out") and name not in self._required() and not self._has(name)
+            if name not in _OURS and name not in self._required() and not self._has(name)
         )
 
     def _required(self) -> list[str]:

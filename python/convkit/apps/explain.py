@@ -1,0 +1,224 @@
+"""`convkit explain`: what a call would do, and why, without doing it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convkit.apps.terminal import InputError, print_json
+
+if TYPE_CHECKING:
+    from convkit.explanation import Explanation
+
+_WHOLE = re.compile(r"-?\d+")
+
+
+def run(
+    op: str, line: str | None = None, *, backends: tuple[str | None, ...] = (None,), **options: Any
+) -> Iterator[Explanation | tuple[str | None, str]]:
+    """An Explanation for each backend, or the backend and why it cannot run the call.
+
+    Args:
+        op: a public function; op families (pool2d, gram) too where `line` is given.
+        line: a problem line in place of shapes.
+        options: as for convkit.explain, with the shapes of the forward call.
+
+    Raises: InputError where no backend can run the call.
+    """
+    import convkit
+
+    function, direction = _forward(op)
+    asked = options.setdefault("direction", None)
+    if direction is not None and asked not in (None, direction):
+        raise InputError(f"explain: {op} is {direction}, but --direction is {asked!r}")
+    options["direction"] = direction or asked
+    arguments = () if line is None else (line,)
+    found: list[Explanation | tuple[str | None, str]] = []
+    for backend in backends:
+        try:
+            found.append(convkit.explain(function, *arguments, backend=backend, **options))
+        except (TypeError, ValueError) as error:
+            found.append((backend, str(error)))
+    if all(isinstance(one, tuple) for one in found):
+        raise InputError(found[0][1])  # type: ignore[index]
+    return iter(found)
+
+
+def _forward(op: str) -> tuple[str, str | None]:
+    """The forward function, whose shapes tell those of a gradient, and the gradient's direction."""
+    from convkit.testing import FUNCTIONS
+
+    if op not in FUNCTIONS or FUNCTIONS[op][1] == "fprop":
+        return op, None
+    family, direction, fields = FUNCTIONS[op]
+    for name, (other, own, others) in FUNCTIONS.items():
+        if (other, own, others) == (family, "fprop", fields):
+            return name, direction
+    raise AssertionError(f"{op} has no forward function")
+
+
+def command(
+    op: Annotated[str, typer.Argument(help="A public function, such as conv2d or max_pool2d.")],
+    line: Annotated[
+        str | None,
+        typer.Argument(help="A problem line in place of the shapes: n1c3h20w20-k16r5s5-st1-pd0."),
+    ] = None,
+    x: Annotated[str | None, typer.Option("--x", help="Shape of x: 32,3,224,224.")] = None,
+    w: Annotated[str | None, typer.Option("--w", help="Shape of w: 64,3,7,7.")] = None,
+    kernel_size: Annotated[str | None, typer.Option("--kernel-size", help="3 or 3,2.")] = None,
+    stride: Annotated[str | None, typer.Option("--stride", help="2 or 2,1.")] = None,
+    padding: Annotated[
+        str | None,
+        typer.Option("--padding", help="3; 1,2; top,bottom,left,right; valid, same or full."),
+    ] = None,
+    dilation: Annotated[str | None, typer.Option("--dilation", help="2 or 2,1.")] = None,
+    output_padding: Annotated[
+        str | None, typer.Option("--output-padding", help="1 or 1,0: conv_transpose2d's.")
+    ] = None,
+    groups: Annotated[int | None, typer.Option("--groups")] = None,
+    bias: Annotated[bool, typer.Option("--bias", help="With a bias.")] = False,
+    residual: Annotated[bool, typer.Option("--residual", help="With a residual.")] = False,
+    activation: Annotated[
+        str | None, typer.Option("--activation", help="relu, tanh or sigmoid.")
+    ] = None,
+    flip_kernel: Annotated[bool, typer.Option("--flip-kernel")] = False,
+    ceil_mode: Annotated[bool, typer.Option("--ceil-mode")] = False,
+    return_indices: Annotated[bool, typer.Option("--return-indices")] = False,
+    real_pixels: Annotated[
+        bool, typer.Option("--real-pixels", help="An average over real pixels only.")
+    ] = False,
+    normalize: Annotated[bool, typer.Option("--normalize")] = False,
+    layout: Annotated[str | None, typer.Option("--layout", help="NCHW or NHWC.")] = None,
+    direction: Annotated[
+        str | None, typer.Option("--direction", help="fprop, dgrad or wgrad.")
+    ] = None,
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="float32, float64, float16 or bfloat16.")
+    ] = "float32",
+    backend: Annotated[str | None, typer.Option("--backend", help="cpu, cuda or simt.")] = None,
+    all_backends: Annotated[
+        bool, typer.Option("--all-backends", help="One explanation for each backend.")
+    ] = False,
+    algo: Annotated[str, typer.Option("--algo", help="auto or an algorithm.")] = "auto",
+    max_workspace: Annotated[
+        int | None, typer.Option("--max-workspace", help="Most bytes of scratch memory.")
+    ] = None,
+    no_measure: Annotated[
+        bool, typer.Option("--no-measure", help="Leave out the roofline floor of this machine.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """Say what a call would do: its cost, floor, algorithm, workspace, and why not another.
+
+    Shapes are those of the forward call, for gradients too (--direction, or conv2d_input_grad).
+
+    Example: convkit explain conv2d --x 32,3,224,224 --w 64,3,7,7 --stride 2 --padding 3
+    """
+    from convkit.explanation import BACKENDS
+
+    given: dict[str, Any] = {
+        "x": x and _shape("x", x),
+        "w": w and _shape("w", w),
+        "kernel_size": kernel_size and _pair(kernel_size),
+        "stride": stride and _pair(stride),
+        "padding": padding and _padding(padding),
+        "dilation": dilation and _pair(dilation),
+        "output_padding": output_padding and _pair(output_padding),
+        "groups": groups,
+        "activation": activation,
+        "layout": layout,
+        "flip_kernel": flip_kernel or None,
+        "ceil_mode": ceil_mode or None,
+        "return_indices": return_indices or None,
+        "count_include_pad": False if real_pixels else None,
+        "normalize": normalize or None,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if line is None:
+        _check_options(op, given | dict.fromkeys([*["bias"] * bias, *["residual"] * residual]))
+        _add_epilogue(op, given, bias, residual)
+    elif given or bias or residual:
+        raise InputError(f"explain: the problem line {line!r} says it all; leave the options out")
+    found = list(
+        run(
+            op,
+            line,
+            backends=BACKENDS if all_backends else (backend,),
+            direction=direction,
+            dtype=dtype,
+            algo=algo,
+            max_workspace=max_workspace,
+            measure=not no_measure,
+            **given,
+        )
+    )
+    if as_json:
+        values = [
+            {"backend": one[0], "error": one[1]} if isinstance(one, tuple) else one.to_dict()
+            for one in found
+        ]
+        print_json(values if all_backends else values[0])
+        return
+    texts = [f"on {one[0]}: {one[1]}" if isinstance(one, tuple) else str(one) for one in found]
+    print("\n\n".join(texts))
+
+
+def _check_options(op: str, given: dict[str, Any]) -> None:
+    """Says in the command's own words which options the function needs and which it lacks."""
+    from convkit import ops
+
+    name, _ = _forward(op)
+    if name not in ops.FUNCTIONS:
+        raise InputError(f"explain: op is {op!r}, must be one of {', '.join(ops.FUNCTIONS)}")
+    parameters = inspect.signature(ops.FUNCTIONS[name]).parameters
+    for key in given:
+        if key not in parameters:
+            raise InputError(f"explain: {op} has no {key}")
+    for key, parameter in parameters.items():
+        if parameter.default is parameter.empty and key not in given:
+            option = f"--{key.replace('_', '-')}"
+            raise InputError(f"explain: {op} needs {option}, or a problem line")
+
+
+def _add_epilogue(op: str, given: dict[str, Any], bias: bool, residual: bool) -> None:
+    import convkit
+
+    try:
+        shape = convkit.output_shape(_forward(op)[0], **given) if bias or residual else ()
+    except (TypeError, ValueError) as error:
+        raise InputError(str(error)) from None
+    if bias:
+        given["bias"] = (given["w"][0],)
+    if residual:
+        given["residual"] = shape
+
+
+def _numbers(text: str) -> tuple[int, ...] | None:
+    parts = [part.strip() for part in text.split(",")]
+    return tuple(map(int, parts)) if all(map(_WHOLE.fullmatch, parts)) else None
+
+
+def _shape(name: str, text: str) -> tuple[int, ...]:
+    numbers = _numbers(text)
+    if numbers is None:
+        raise InputError(f"explain: --{name} is {text!r}, must be a shape such as 32,3,224,224")
+    return numbers
+
+
+def _pair(text: str) -> Any:
+    """One number, a tuple of them, or the text itself, which the rules of the op refuse."""
+    numbers = _numbers(text)
+    if numbers is None:
+        return text
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _padding(text: str) -> Any:
+    numbers = _numbers(text)
+    if numbers is not None and len(numbers) == 4:
+        return (numbers[:2], numbers[2:])
+    return _pair(text)

@@ -1,0 +1,78 @@
+"""What a problem costs whoever solves it: operations, and bytes that must move."""
+
+import math
+from dataclasses import dataclass
+
+from convkit.arrays import itemsize
+
+from .data import array_shapes
+from .lines import Conv2d, ConvTranspose2d, Linear, Pool2d, Problem
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The least that one call does; see cost_of for what is counted."""
+
+    flops: int
+    bytes_read: int
+    bytes_written: int
+
+    @property
+    def bytes(self) -> int:
+        return self.bytes_read + self.bytes_written
+
+    @property
+    def intensity(self) -> float:
+        """FLOPs per byte; 0 where nothing moves."""
+        return self.flops / self.bytes if self.bytes else 0.0
+
+
+def cost_of(problem: Problem, direction: str, dtype: str = "float32") -> Cost:
+    """Operations and compulsory traffic of one direction of a problem.
+
+    FLOPs are those of the definition, as the field counts them: a multiply-add is two, taps that
+    fall in padding count like the others (conv2d: 2*N*K*P*Q*(C/groups)*R*S in every direction;
+    conv_transpose2d: 2*N*C*H*W*(K/groups)*R*S; linear: 2*N*C*K), an epilogue counts nothing.
+    A maximum or an addition of a pool is one. A Gram matrix is symmetric, so its forward direction
+    counts each pair of channels once. im2col moves data: none. An algorithm may do fewer (Winograd)
+    or more (a padded tile).
+
+    Bytes are each array once, as if the caches were endless and empty at first: whole arrays, also
+    where a stride over a 1x1 filter skips pixels. Max pooling writes its indices (int64), and its
+    gradient reads them. float16 and bfloat16 are 2 bytes each, as stored.
+
+    >>> from convkit.testing import parse
+    >>> cost_of(parse("conv2d", "n1c3h227w227-k96r11s11-st4-pd0"), "fprop").flops
+    210830400
+    """
+    if direction not in problem.directions:
+        known = ", ".join(problem.directions)
+        raise ValueError(f"direction is {direction!r}, {problem.op} has {known}")
+    arrays = array_shapes(problem, direction)
+    return Cost(
+        problem.flops_in(direction),
+        sum(_bytes(shape, _dtype_of(name, dtype)) for name, shape in arrays.items()),
+        sum(
+            _bytes(shape, _dtype_of(name, dtype))
+            for name, shape in _results(problem, direction).items()
+        ),
+    )
+
+
+def _results(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]:
+    """What a direction writes."""
+    if direction == "dgrad":
+        return {"grad_x": problem.x_shape}
+    if isinstance(problem, (Conv2d, ConvTranspose2d, Linear)) and direction == "wgrad":
+        return {"grad_w": problem.w_shape}
+    if isinstance(problem, Pool2d) and problem.kind == "max":
+        return {"y": problem.y_shape, "indices": problem.y_shape}
+    return {"y": problem.y_shape}
+
+
+def _dtype_of(name: str, dtype: str) -> str:
+    return "int64" if name == "indices" else dtype
+
+
+def _bytes(shape: tuple[int, ...], dtype: str) -> int:
+    return math.prod(shape) * itemsize(dtype)
