@@ -92,7 +92,7 @@ PhasePlan plan_phases(const Im2colProblem& p) {
   // Both phases of stride 2, even where one stays zero: storing pairs is one shuffle.
   const int64_t phases = p.stride_w == 2 ? 2 : min_of(p.stride_w, reach + 1);
   const int64_t elems = p.q + reach / p.stride_w, most = 4 * (p.q + p.w) + 64;
-  return {phases, elems, p.r * p.s > kChain, max_of(elems, p.stride_w) > most};
+  return {phases, elems, p.r * p.s > kChain, max_of(phases * elems, p.stride_w) > most};
 }
 
 template <class T>
