@@ -15,6 +15,8 @@
 
 namespace ck {
 
+Op describe_batch_norm();
+Op describe_bias_grad();
 Op describe_conv2d();
 Op describe_conv_transpose2d();
 Op describe_copy();
@@ -27,8 +29,9 @@ namespace {
 
 const std::vector<Op>& ops() {
   static const std::vector<Op> all = {
-      describe_conv2d(), describe_pool2d(),           describe_gram(), describe_im2col(),
-      describe_linear(), describe_conv_transpose2d(), describe_copy(),
+      describe_conv2d(),     describe_pool2d(),    describe_gram(),
+      describe_im2col(),     describe_linear(),    describe_conv_transpose2d(),
+      describe_batch_norm(), describe_bias_grad(), describe_copy(),
   };
   return all;
 }

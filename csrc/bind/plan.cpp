@@ -2,6 +2,8 @@
 
 #include <pybind11/stl.h>
 
+#include <cmath>
+
 #include "bind/shown.h"
 
 namespace ck {
@@ -15,8 +17,8 @@ constexpr const char* kCounts = "from 1 to 2**50";
 
 }  // namespace
 
-// One parameter of a call. The Python face passes exact ints, strings and tuples, or what is none
-// of these as it came; so nothing here runs code of the caller.
+// One parameter of a call. The Python face passes exact ints, floats, strings and tuples, or what
+// is none of these as it came; so nothing here runs code of the caller.
 class Parameter {
  public:
   Parameter(const std::string& op, const char* name, py::object value, const char* range)
@@ -238,6 +240,17 @@ int64_t Request::integer(const char* name) const {
   int64_t number;
   if (given.read(given.value(), &number)) return number;
   given.refuse_type("an int");
+}
+
+double Request::number(const char* name) const {
+  const Parameter given = parameter(name);
+  PyObject* const value = given.value().ptr();
+  const bool is_int = PyLong_CheckExact(value);
+  if (!is_int && !PyFloat_CheckExact(value)) given.refuse_type("a number");
+  const double number = is_int ? PyLong_AsDouble(value) : PyFloat_AS_DOUBLE(value);
+  if (PyErr_Occurred()) PyErr_Clear(), given.refuse_value("finite");  // an int beyond any float
+  if (!std::isfinite(number)) given.refuse_value("finite");
+  return number;
 }
 
 bool Request::flag(const char* name) const {

@@ -3,6 +3,8 @@
 from convkit._native import CudaError, num_threads
 from convkit.dispatch import backend, set_backend
 from convkit.explanation import explain
+from convkit.ops.batch_norm import batch_norm, batch_norm_grad
+from convkit.ops.bias_grad import conv2d_bias_grad
 from convkit.ops.conv2d import conv2d, conv2d_input_grad, conv2d_weight_grad
 from convkit.ops.conv_transpose2d import (
     conv_transpose2d,
@@ -23,9 +25,12 @@ __all__ = [
     "avg_pool2d",
     "avg_pool2d_grad",
     "backend",
+    "batch_norm",
+    "batch_norm_grad",
     "col2im",
     "conv2d",
     "conv2d_algorithms",
+    "conv2d_bias_grad",
     "conv2d_input_grad",
     "conv2d_weight_grad",
     "conv_transpose2d",

@@ -110,6 +110,10 @@ def _key(value: Any, depth: int = _DEEPEST) -> Any:
         items = list.__iter__(value) if issubclass(kind, list) else tuple.__iter__(value)
         return tuple(_key(item, depth - 1) for item in items)
     try:
+        if issubclass(kind, float):
+            return (float, float.__float__(value))
+        if issubclass(kind, np.floating) or (kind is np.ndarray and value.dtype.kind == "f"):
+            return (float, float(value))
         return operator.index(value)
     except Exception:  # whatever __index__ raises, the parameter's own rule is what helps
         return _Refused(value)
@@ -121,7 +125,7 @@ def _value(key: Any) -> Any:
         return key.value
     if type(key) is not tuple:
         return key
-    return key[1] if key[:1] == (bool,) else tuple(_value(item) for item in key)
+    return key[1] if key[:1] in ((bool,), (float,)) else tuple(_value(item) for item in key)
 
 
 def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
@@ -247,6 +251,7 @@ class Call(NamedTuple):
     arrays: Described
     parameters: dict[str, Any]
     max_workspace: int | None = None
+    updated: tuple[str, ...] = ()  # arrays that change in place, the last outputs of the plan
 
     def planned(self) -> tuple[_native.Plan, Specs]:
         """The cached plan of this call, or a new one; what the rules refuse raises here."""
@@ -280,7 +285,8 @@ class Call(NamedTuple):
 
     def outputs(self) -> Specs:
         """(shape, dtype) of each result."""
-        return self.planned()[1]
+        specs = self.planned()[1]
+        return specs[: len(specs) - len(self.updated)]
 
     def candidates(self) -> list[tuple[str, str]]:
         """The backend's algorithms for this call, each with its refusal or ""."""
@@ -298,6 +304,7 @@ def run(
     algo: str = "auto",
     max_workspace: Any = None,
     out: Any = None,
+    updated: tuple[str, ...] = (),
 ) -> Any:
     """Run the public function `op` on `arrays` (None where optional) and return its result.
 
@@ -306,6 +313,8 @@ def run(
         arrays: by parameter name, in the order of the native call. The first is what the result is
             like.
         parameters: the rest of the call, by name.
+        updated: names of arrays that the call changes in place, where they are given; the last
+            outputs of the plan.
 
     Returns: an array, or a tuple of them where the plan has several outputs.
     """
@@ -327,11 +336,13 @@ def run(
         {name: None if b is None else (b.shape, b.dtype) for name, b in buffers.items()},
         parameters,
         None if is_reference else limit,
+        tuple(name for name in updated if buffers[name] is not None),
     )
     if type(first.source) is Spec:
         return call
-    plan, specs = call.planned()
-    results, handles = _results(op, specs, out, first, buffers)
+    plan = call.plan()
+    changed = _in_place(op, call.updated, buffers)
+    results, handles = _results(op, call.outputs(), out, first, buffers)
     if is_reference:
         _run_reference(op, buffers, call.plain_parameters(), handles)
     else:
@@ -341,10 +352,22 @@ def run(
         ]
         inputs = tuple(None if b is None else b.handle for b in ready)
         device = first.device if first.device > HOST else 0
-        plan.run(tuple(handles), inputs, first.family.stream(first.source), device)
+        plan.run((*handles, *changed), inputs, first.family.stream(first.source), device)
     if out is None:
         results = [finish(result, first) for result in results]
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def _in_place(op: str, names: tuple[str, ...], buffers: dict[str, Buffer | None]) -> list[Any]:
+    """What the native side writes to of the caller's arrays that a call changes."""
+    handles = []
+    for name in names:
+        buffer = buffers[name]
+        assert buffer is not None
+        others = {other: b for other, b in buffers.items() if other != name}
+        spec = (buffer.shape, buffer.dtype)
+        handles.append(_check_out(op, name, buffer.source, spec, buffer, others).handle)
+    return handles
 
 
 def _results(

@@ -31,6 +31,9 @@ FUNCTIONS = [
     "gram_matrix_grad",
     "im2col",
     "col2im",
+    "conv2d_bias_grad",
+    "batch_norm",
+    "batch_norm_grad",
 ]
 
 

@@ -53,6 +53,9 @@ def test_results_are_rounded_to_nearest_even(dtype, backend):
         ("pool2d", "avg-n3c70h96w96-r3s3-st2-pd1"),
         ("gram", "n20c7h100w98"),
         ("im2col", "n9c5h50w60-r3s3-st2-pd1"),
+        ("batch_norm", "n9c40h64w48-weight-bias-residual-relu"),
+        ("batch_norm", "n9c40h64w48-train-weight-bias-residual-relu"),
+        ("bias_grad", "n9c40h64w48"),
     ],
 )
 def test_a_batch_cut_into_pieces_is_the_float32_result_rounded(op, line, dtype, backend):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from convkit.apps.checks import Task
-from convkit.testing import Conv2d, Gram, Im2col, Pool2d
+from convkit.testing import BatchNorm, BiasGrad, Conv2d, Gram, Im2col, Pool2d
 
 Call = Callable[[], Any]
 
@@ -106,6 +106,10 @@ def _array_calls(task: Task, space: Any, name: str) -> dict[str, Call]:
         call = _gram
     elif isinstance(problem, Im2col):
         call = _im2col
+    elif isinstance(problem, BatchNorm) and problem.training:
+        call = _batch_norm if direction == "fprop" else _batch_norm_grad
+    elif isinstance(problem, BiasGrad):
+        call = _bias_grad
     if call is None:
         return {}
     if space is np:
@@ -214,6 +218,29 @@ def _pool_grad(space: Any, problem: Any, _: str, data: dict[str, Any]) -> Any:
     return image.reshape(problem.x_shape)
 
 
+def _bias_grad(space: Any, problem: Any, direction: str, data: dict[str, Any]) -> Any:
+    return data["grad_y"].sum((0, 2, 3))
+
+
+def _batch_norm(space: Any, problem: Any, direction: str, data: dict[str, Any]) -> Any:
+    x = data["x"]
+    mean, var = x.mean((0, 2, 3), keepdims=True), x.var((0, 2, 3), keepdims=True)
+    scale = data["weight"].reshape(1, -1, 1, 1) / space.sqrt(var + problem.eps)
+    y = (x - mean) * scale + data["bias"].reshape(1, -1, 1, 1)
+    return space.maximum(y, 0) if problem.activation == "relu" else y
+
+
+def _batch_norm_grad(space: Any, problem: Any, direction: str, data: dict[str, Any]) -> Any:
+    names = ("weight", "save_mean", "save_invstd")
+    weight, mean, invstd = (data[name].reshape(1, -1, 1, 1) for name in names)
+    grad_y, normal = data["grad_y"], (data["x"] - mean) * invstd
+    grad_bias = grad_y.sum((0, 2, 3), keepdims=True)
+    grad_weight = (grad_y * normal).sum((0, 2, 3), keepdims=True)
+    m = normal[:, 0].size
+    grad_x = (grad_y - grad_bias / m - normal * (grad_weight / m)) * (weight * invstd)
+    return grad_x, grad_weight.ravel(), grad_bias.ravel()
+
+
 def _gram(space: Any, problem: Any, direction: str, data: dict[str, Any]) -> Any:
     features = data["x"].reshape(problem.n, problem.c, -1)
     size = problem.c * problem.h * problem.w if problem.normalize else 1
@@ -295,6 +322,12 @@ def _torch_calls(task: Task, backend: str, threads: int) -> dict[str, Call]:
 
 def _torch_call(torch: Any, problem: Any, direction: str, data: dict[str, Any]) -> Call | None:
     functional, aten = torch.nn.functional, torch.ops.aten
+    if isinstance(problem, BiasGrad):
+        return lambda: data["grad_y"].sum((0, 2, 3))
+    if isinstance(problem, BatchNorm):
+        return _torch_batch_norm(torch, problem, direction, data)
+    if not isinstance(problem, (Conv2d, Pool2d, Gram, Im2col)):
+        return None
     pads: tuple[int, ...] = ()
     if not isinstance(problem, Gram):
         if any(low != high for low, high in problem.windows.pads):
@@ -338,3 +371,19 @@ def _torch_call(torch: Any, problem: Any, direction: str, data: dict[str, Any]) 
         return lambda: functional.avg_pool2d(data["x"], *window, *counts)
     x = torch.zeros(problem.x_shape, device=data["grad_y"].device)
     return lambda: aten.avg_pool2d_backward(data["grad_y"], x, *window, *counts, None)
+
+
+def _torch_batch_norm(
+    torch: Any, problem: BatchNorm, direction: str, data: dict[str, Any]
+) -> Call | None:
+    weight, past = data.get("weight"), (data.get("running_mean"), data.get("running_var"))
+    rule = (problem.training, problem.eps)
+    if direction == "dgrad":
+        saved = (data["save_mean"], data["save_invstd"])
+        arrays = (data["grad_y"], data["x"], weight, *(past if problem.training else saved))
+        back = torch.ops.aten.native_batch_norm_backward
+        return lambda: back(*arrays, *saved, *rule, [True, True, True])
+    act = torch.relu if problem.activation == "relu" else lambda y: y
+    norm = torch.nn.functional.batch_norm
+    arrays = (data["x"], *past, weight, data.get("bias"))
+    return lambda: act(norm(*arrays, problem.training, 0.1, problem.eps))

@@ -10,7 +10,17 @@ import numpy as np
 
 from convkit.apps.checks import Task, make_task
 from convkit.apps.filters import BANK_SIDE, EDGE_KERNELS, filter_bank
-from convkit.testing import Conv2d, Gram, Im2col, Pool2d, Problem
+from convkit.testing import (
+    BatchNorm,
+    BiasGrad,
+    Conv2d,
+    ConvTranspose2d,
+    Gram,
+    Im2col,
+    Linear,
+    Pool2d,
+    Problem,
+)
 
 CYCLE = ((0, 1, 0), (0, 0, 1), (1, 0, 0))  # red takes green, green takes blue, blue takes red
 SEPIA = ((0.393, 0.769, 0.189), (0.349, 0.686, 0.168), (0.272, 0.534, 0.131))
@@ -141,11 +151,54 @@ def feature_stages(maps: np.ndarray) -> Iterator[Stage]:
             x=maps,
         )
     yield _stage(
+        "batch-norm",
+        "Batch normalisation with ReLU, by the picture's own statistics",
+        BatchNorm(
+            n=1,
+            c=c,
+            h=h,
+            w=w,
+            training=h * w > 1,  # one pixel has no variance
+            weight=True,
+            bias=True,
+            activation="relu",
+        ),
+        BatchNorm.directions,
+        x=maps,
+    )
+    yield _stage(
+        "bias-grad", "The gradient of a bias", BiasGrad(n=1, c=c, h=h, w=w), BiasGrad.directions
+    )
+    yield _stage(
         "gram",
         "Gram matrix of the feature maps",
         Gram(n=1, c=c, h=h, w=w, normalize=True),
         Gram.directions,
         x=maps,
+    )
+    enlarge = np.full((c, 1, 4, 4), 1 / 4, np.float32)
+    yield _stage(
+        "enlarge",
+        "Twice as large: transposed depthwise 4x4, stride 2",
+        ConvTranspose2d(n=1, c=c, h=h, w=w, k=c, r=4, s=4, stride=(2, 2), padding=pads, groups=c),
+        ConvTranspose2d.directions,
+        x=maps,
+        w=enlarge,
+    )
+    yield _stage(
+        "mix-back",
+        f"Mixing channels the other way: transposed 1x1, {c} to {wide}",
+        ConvTranspose2d(n=1, c=c, h=h, w=w, k=wide, r=1, s=1),
+        ConvTranspose2d.directions,
+        x=maps,
+        w=np.ascontiguousarray(_mixer(wide, c).swapaxes(0, 1)),
+    )
+    yield _stage(
+        "linear",
+        f"Fully connected: each of the {c} maps to ten numbers",
+        Linear(n=c, c=h * w, k=10, bias=True),
+        Linear.directions,
+        x=maps.reshape(c, h * w),
     )
 
 
@@ -169,6 +222,12 @@ def crop_tasks(color: np.ndarray) -> Iterator[Task]:
           for kind in ("max", "avg")),
         Gram(n=1, c=c, h=h, w=w, normalize=True),
         Im2col(n=1, c=c, h=h, w=w, r=3, s=3, padding=ones),
+        *(BatchNorm(n=1, c=c, h=h, w=w, weight=True, bias=True, training=training)
+          for training in ((True, False) if h * w > 1 else (False,))),
+        BiasGrad(n=1, c=c, h=h, w=w),
+        ConvTranspose2d(n=1, c=c, h=h, w=w, k=4, r=4, s=4, stride=(2, 2), padding=ones),
+        ConvTranspose2d(n=1, c=c, h=h, w=w, k=4, r=1, s=1),
+        Linear(n=c, c=h * w, k=10, bias=True),
     ]  # fmt: skip
     for layout, dtype in product(("NCHW", "NHWC"), ("float32", "float64")):
         x = color if layout == "NCHW" else nhwc(color)

@@ -4,6 +4,7 @@ Names and parameters are those of convkit; sums are made in float64 (in longdoub
 inputs) and the result has the type of the first array. Nothing here shares code with the kernels.
 """
 
+from .batch_norm import batch_norm, batch_norm_grad
 from .conv2d import conv2d, conv2d_bias_grad, conv2d_input_grad, conv2d_weight_grad
 from .conv_transpose2d import (
     conv_transpose2d,
@@ -18,6 +19,8 @@ from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 __all__ = [
     "avg_pool2d",
     "avg_pool2d_grad",
+    "batch_norm",
+    "batch_norm_grad",
     "col2im",
     "conv2d",
     "conv2d_bias_grad",

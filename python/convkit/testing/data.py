@@ -9,9 +9,10 @@ import numpy as np
 from convkit import reference
 from convkit.reference.pool2d import divisor
 
+from .channel_lines import BatchNorm, BiasGrad
 from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
-KINDS = ("whole", "normal", "one_signed", "wide", "flat", "nan")
+KINDS = ("whole", "normal", "one_signed", "wide", "flat", "offset", "nan")
 _LARGEST_WHOLE = 4
 
 
@@ -35,8 +36,9 @@ def make_data(
     """The arrays that a direction of a problem reads, dense and in the problem's layout.
 
     kind: "whole" (small whole numbers, see exact_on_whole), "normal", "one_signed" (0.5 to 1.5),
-    "wide" (six decades), "flat" (one number: equal terms round the same way at every step) or "nan"
-    (normal, with one NaN or infinity where no zero padding is multiplied by it).
+    "wide" (six decades), "flat" (one number: equal terms round the same way at every step),
+    "offset" (normal about 1000) or "nan" (normal, with one NaN or infinity where no zero padding is
+    multiplied by it).
     Both layouts of a problem get the same values.
     """
     if kind not in KINDS:
@@ -48,9 +50,18 @@ def make_data(
         values = _draw(rng, shape, kind, problem.layout)
         if kind == "whole" and name in ("x", "grad_y"):
             values *= whole_factor(problem, direction) or 1
-        data[name] = np.ascontiguousarray(values, dtype=as_dtype(dtype))
+        if name in ("running_var", "save_invstd"):
+            values = np.abs(values) + 0.5
+        kept = name in problem.float32_arrays and as_dtype(dtype).itemsize == 2
+        data[name] = np.ascontiguousarray(values, dtype="float32" if kept else as_dtype(dtype))
+    if isinstance(problem, BatchNorm) and problem.training and direction == "dgrad":
+        wide = {name: array.astype(np.float64) for name, array in data.items()}
+        name, arrays, options = problem.call("fprop", wide)
+        _, mean, invstd = getattr(reference, name)(*arrays, **options)
+        data["save_mean"] = mean.astype(data["save_mean"].dtype)
+        data["save_invstd"] = invstd.astype(data["save_invstd"].dtype)
     if kind == "nan":
-        spoilt = data["grad_y" if direction == "dgrad" else "x"]
+        spoilt = data["grad_y" if direction == "dgrad" or "x" not in data else "x"]
         nhwc = problem.layout == "NHWC" and spoilt.ndim == 4
         _spoil(spoilt.transpose(0, 3, 1, 2) if nhwc else spoilt, rng, seed)
     if "indices" in data:
@@ -63,10 +74,14 @@ def make_data(
 def array_shapes(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]:
     """The arrays that a direction reads, by the name they have in make_data."""
     shapes: dict[str, tuple[int, ...]] = {}
-    if direction != "dgrad" or isinstance(problem, Gram):
+    if isinstance(problem, BiasGrad):
+        return {"grad_y": problem.y_shape}
+    if direction != "dgrad" or isinstance(problem, Gram | BatchNorm):
         shapes["x"] = problem.x_shape
     if direction != "fprop":
         shapes["grad_y"] = problem.y_shape
+    if isinstance(problem, BatchNorm):
+        return shapes | _batch_norm_shapes(problem, direction)
     if isinstance(problem, (Conv2d, ConvTranspose2d, Linear)) and direction != "wgrad":
         shapes["w"] = problem.w_shape
     if isinstance(problem, (Conv2d, Linear)):
@@ -79,10 +94,30 @@ def array_shapes(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]
     return shapes
 
 
+def _batch_norm_shapes(problem: BatchNorm, direction: str) -> dict[str, tuple[int, ...]]:
+    forward = direction == "fprop"
+    given = {
+        "weight": problem.weight,
+        "bias": problem.bias and forward,
+        "running_mean": forward and not problem.training,
+        "running_var": forward and not problem.training,
+        "save_mean": not forward,
+        "save_invstd": not forward,
+    }
+    shapes: dict[str, tuple[int, ...]] = {
+        name: (problem.c,) for name, is_given in given.items() if is_given
+    }
+    if forward and problem.residual:
+        shapes["residual"] = problem.y_shape
+    return shapes
+
+
 def exact_on_whole(problem: Problem, direction: str) -> bool:
     """Whether every step on "whole" data is a whole number, so that all algorithms must agree."""
     if isinstance(problem, (Conv2d, Linear)):
         return direction != "fprop" or problem.activation in (None, "relu")
+    if isinstance(problem, BatchNorm):
+        return False
     if isinstance(problem, Gram):
         size = problem.c * problem.h * problem.w
         return not problem.normalize or size & (size - 1) == 0
@@ -124,6 +159,8 @@ def _draw(rng: np.random.Generator, shape: tuple[int, ...], kind: str, layout: s
     if kind == "flat":
         return np.full(shape, rng.uniform(0.5, 1.5))
     values = rng.standard_normal(shape)
+    if kind == "offset":
+        values += 1000
     if kind == "wide":
         values *= 10.0 ** rng.uniform(-3, 3, shape)
     return values

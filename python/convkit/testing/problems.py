@@ -6,7 +6,8 @@ networks), huge (past 2**31 elements). Core, edge and long rows also run in the 
 simulator, so they stay near a million operations.
 """
 
-from .lines import Problem, parse
+from .lines import Problem
+from .parsing import parse
 
 _CONV2D = """
 core first                n1c3h20w20-k16r5s5-st1-pd0
@@ -286,6 +287,63 @@ huge pixels               n1c1h15448w15448-r3s3-st1-pd1
 """
 
 
+_BATCH_NORM = """
+core train                n2c8h7w6-train-weight-bias
+core train_plain          n3c5h4w4-train
+core train_epilogue       n2c6h5w7-train-weight-bias-residual-relu
+core train_long           n4c3h24w23-train-weight-bias
+core inference            n2c8h7w6-weight-bias
+core inference_plain      n1c5h9w7
+core inference_epilogue   n2c13h5w7-weight-bias-residual-relu
+core inference_tanh       n2c4h6w6-weight-bias-tanh
+edge train_two_values     n2c3h1w1-train-weight-bias
+edge train_one_image      n1c4h3w5-train-weight-bias-sigmoid
+edge train_one_channel    n2c1h9w7-train-bias
+edge train_one_pixel      n37c19h1w1-train-weight-bias-residual
+edge train_many_channels  n2c130h3w3-train-weight-bias
+edge train_channels_67    n3c67h5w4-train-weight-residual-relu
+edge train_row            n1c3h1w300-train-weight-bias
+edge train_many_images    n70c3h3w3-train-weight-bias
+edge train_chunks         n3c2h70w71-train-weight-bias
+edge train_long_plane     n1c2h130w131-train-weight-bias
+edge train_long_batch     n5000c3h1w1-train-weight-bias
+edge empty_batch          n0c3h4w5-weight-bias-residual
+edge pixel                n1c1h1w1-weight-bias
+edge one_channel          n3c1h9w7-bias-relu
+edge one_pixel            n37c19h1w1-weight-residual
+edge channels_3           n2c3h20w21-weight-bias-residual
+edge channels_130         n1c130h3w5-weight-bias-sigmoid
+edge channels_1025        n2c1025h2w3-weight-bias
+edge long_plane           n1c2h130w131-weight-bias-relu
+layer resnet50.bn1_train  n2c64h112w112-train-weight-bias-relu
+layer resnet50.2c_train   n2c256h56w56-train-weight-bias-residual-relu
+layer resnet50.5c_train   n2c2048h7w7-train-weight-bias-residual-relu
+layer resnet50.bn1        n1c64h112w112-weight-bias-relu
+layer vgg16_bn.1_1        n1c64h224w224-weight-bias-relu
+layer resnet50.5c         n1c2048h7w7-weight-bias-residual-relu
+huge pixels               n1c1h46341w46341-train
+"""
+
+_BIAS_GRAD = """
+core small                n2c8h7w6
+core tail                 n3c19h7w5
+core long                 n4c3h24w23
+edge single               n1c1h1w1
+edge empty_batch          n0c3h4w5
+edge one_channel          n3c1h9w7
+edge one_pixel            n37c19h1w1
+edge channels_130         n2c130h3w3
+edge channels_1025        n2c1025h2w3
+edge many_images          n70c3h3w3
+edge chunks               n3c2h70w71
+edge long_plane           n1c2h130w131
+edge long_batch           n5000c3h1w1
+layer resnet50.stem       n2c64h112w112
+layer resnet50.5c         n8c2048h7w7
+huge pixels               n1c1h46341w46341
+"""
+
+
 def _read(op: str, text: str) -> tuple[Problem, ...]:
     rows = (line.split() for line in text.strip().splitlines())
     return tuple(parse(op, line, name=name, tags=frozenset([tag])) for tag, name, line in rows)
@@ -298,6 +356,8 @@ PROBLEMS: dict[str, tuple[Problem, ...]] = {
     "im2col": _read("im2col", _IM2COL),
     "conv_transpose2d": _read("conv_transpose2d", _CONV_TRANSPOSE2D),
     "linear": _read("linear", _LINEAR),
+    "batch_norm": _read("batch_norm", _BATCH_NORM),
+    "bias_grad": _read("bias_grad", _BIAS_GRAD),
 }
 
 

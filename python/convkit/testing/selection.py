@@ -15,8 +15,9 @@ from .compare import DEFAULT_BOUND
 from .data import KINDS, exact_on_whole
 from .examine import Case, can_be_checked
 from .geometry import RANDOM, random_problem
-from .lines import CLASSES, Problem, parse
+from .lines import Problem
 from .memory import FORMS
+from .parsing import CLASSES, parse
 from .report import Report
 from .subjects import Stranger, able
 
