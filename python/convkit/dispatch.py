@@ -104,19 +104,25 @@ def _key(value: Any, depth: int = _DEEPEST) -> Any:
         return _FLAGS[bool(value)]
     if value is None:
         return value
+    if kind is float:
+        return (float, value)
     if issubclass(kind, str):
         return str.__str__(value)
     if issubclass(kind, (list, tuple)) and depth > 0:
         items = list.__iter__(value) if issubclass(kind, list) else tuple.__iter__(value)
         return tuple(_key(item, depth - 1) for item in items)
     try:
-        if issubclass(kind, float):
-            return (float, float.__float__(value))
-        if issubclass(kind, np.floating) or (kind is np.ndarray and value.dtype.kind == "f"):
-            return (float, float(value))
         return operator.index(value)
     except Exception:  # whatever __index__ raises, the parameter's own rule is what helps
         return _Refused(value)
+
+
+def number(value: Any) -> Any:
+    """NumPy's real scalars as a float; whatever else as it came, for the rules to judge."""
+    if issubclass(type(value), float):
+        return float.__float__(value)
+    is_real = type(value) in (np.float16, np.float32, np.longdouble)
+    return float(value) if is_real else value
 
 
 def _value(key: Any) -> Any:

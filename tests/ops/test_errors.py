@@ -274,7 +274,7 @@ BAD: list[tuple[tuple[str, ...], dict[str, Any], Any, list[str]]] = [
             (None, TypeError, ["None", "a number"]),
             (1j, TypeError, ["1j", "a number"]),
             (np.ones(2), TypeError, ["a number"]),
-            ([0.1], TypeError, ["[0.1]", "a number"]),
+            ([0.1], TypeError, ["0.1", "a number"]),
         )
     ),
     (("batch_norm",), {"momentum": 2}, ValueError, ["momentum is 2", "from 0 to 1"]),

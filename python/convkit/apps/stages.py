@@ -236,6 +236,6 @@ def crop_tasks(color: np.ndarray) -> Iterator[Task]:
             for direction in problem.directions:
                 one = problem.with_layout(layout)
                 yield make_task("simt", one, direction, dtype, x=x, w=filters)
-        for other in others:
+        for other in (one.with_layout(layout) for one in others if layout in one.layouts):
             for direction in other.directions:
-                yield make_task("simt", other.with_layout(layout), direction, dtype, x=x)
+                yield make_task("simt", other, direction, dtype, x=x.reshape(other.x_shape))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from convkit.dispatch import run
+from convkit.dispatch import number, run
 
 
 def batch_norm(
@@ -75,8 +75,8 @@ def batch_norm(
         },
         {
             "training": training,
-            "momentum": momentum,
-            "eps": eps,
+            "momentum": number(momentum),
+            "eps": number(eps),
             "activation": activation,
             "return_stats": return_stats,
             "layout": layout,
