@@ -17,6 +17,8 @@ FORWARD = {
     "im2col": ("--x", "1,4,9,9", "--kernel-size", "3"),
     "conv_transpose2d": ("--x", "1,4,9,9", "--w", "4,6,3,3", "--stride", "2"),
     "linear": ("--x", "3,9", "--w", "5,9"),
+    "conv2d_bias_grad": ("--grad-y", "1,4,9,9"),
+    "batch_norm": ("--x", "1,4,9,9"),
 }
 GRADIENTS = {
     "conv2d_input_grad": "conv2d",
@@ -29,6 +31,7 @@ GRADIENTS = {
     "conv_transpose2d_weight_grad": "conv_transpose2d",
     "linear_input_grad": "linear",
     "linear_weight_grad": "linear",
+    "batch_norm_grad": "batch_norm",
 }
 
 
