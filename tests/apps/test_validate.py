@@ -5,7 +5,6 @@ import re
 import shlex
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -240,7 +239,6 @@ class TestDocument:
         assert re.sub(seconds, "", printed) == re.sub(seconds, "", shown)
         assert done.returncode == 1
 
-    @pytest.mark.skipif(find_spec("numba") is None, reason="needs Numba")
     def test_the_numba_kernel_is_right_in_numbas_simulator(self, tmp_path):
         done = self.run(tmp_path, "numba_conv")
         assert done.returncode == 0, done.stdout + done.stderr
