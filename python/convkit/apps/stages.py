@@ -239,3 +239,6 @@ def crop_tasks(color: np.ndarray) -> Iterator[Task]:
         for other in (one.with_layout(layout) for one in others if layout in one.layouts):
             for direction in other.directions:
                 yield make_task("simt", other, direction, dtype, x=x.reshape(other.x_shape))
+    widened = Im2col(n=1, c=c, h=h, w=w, r=3, s=3, padding=ones)
+    for direction in widened.directions:
+        yield make_task("simt", widened, direction, "float16", x=color)

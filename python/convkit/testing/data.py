@@ -13,17 +13,33 @@ from .channel_lines import BatchNorm, BiasGrad
 from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 KINDS = ("whole", "normal", "one_signed", "wide", "flat", "offset", "nan")
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 _LARGEST_WHOLE = 4
 
 
 def as_dtype(name: Any) -> np.dtype[Any]:
-    """The NumPy type of a name; bfloat16 comes from ml_dtypes."""
-    if name == "bfloat16":
-        import ml_dtypes
+    """The NumPy type of a name; bfloat16 comes from ml_dtypes.
 
+    Raises: ValueError for bfloat16 where that package is missing.
+    """
+    if name == "bfloat16":
+        try:
+            import ml_dtypes
+        except ImportError:
+            message = "bfloat16 needs the package ml_dtypes: pip install 'convkit[bfloat16]'"
+            raise ValueError(message) from None
         name = ml_dtypes.bfloat16
     dtype: np.dtype[Any] = np.dtype(name)
     return dtype
+
+
+def available_dtypes() -> tuple[str, ...]:
+    """The types of DTYPES that NumPy has here."""
+    try:
+        as_dtype("bfloat16")
+    except ValueError:
+        return tuple(name for name in DTYPES if name != "bfloat16")
+    return DTYPES
 
 
 def make_data(
