@@ -155,6 +155,9 @@ edge max_ceil_over_image  max-n1c2h2w3-r3s3-st2x3-pd0-ceil
 edge max_full_window      max-n3c5h6w5-r6s5-st1-pd0
 edge max_wide             max-n1c2h1w301-r1s3-st1x2-pd0x1
 edge max_tall             max-n1c1h270w2-r4s1-st3x1-pd0
+long max_shared           max-n1c1h64w64-r32s32-st1-pd0
+edge max_shared_tall      max-n1c1h160w9-r70s4-st1-pd0
+edge max_shared_dilated   max-n1c1h60w31-r24s12-st1-pd0-dl2
 edge max_many_channels    max-n1c130h4w4-r2s2-st2-pd0
 edge max_many_images      max-n37c3h3w3-r2s2-st1-pd1
 edge avg_pixel            avg-n1c1h1w1-r1s1-st1-pd0
