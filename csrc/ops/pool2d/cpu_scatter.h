@@ -78,12 +78,10 @@ class MaxBackward {
         zeroed = reach;
       }
       const int64_t at = i * p.q * width;
-      if (!fast_) {
-        add_checked(grad_x, grad_y + at, indices + at, i, count, band);
-      } else if (nhwc_) {
-        add_channels(grad_x, grad_y + at, indices + at, i, band);
+      if (long_) {
+        add<true>(grad_x, grad_y + at, indices + at, i, count, band);
       } else {
-        add_rows(grad_x, grad_y + at, indices + at, i, count, band);
+        add<false>(grad_x, grad_y + at, indices + at, i, count, band);
       }
     }
     if (zeroed < band.end) {
@@ -103,9 +101,21 @@ class MaxBackward {
            most_windows(p.s, p.stride_w, p.dilation_w, p.q);
   }
 
+  template <bool kLong>
+  void add(T* grad_x, const T* grad_y, const int64_t* indices, int64_t i, int64_t rows, Span band) {
+    if (!fast_) {
+      add_checked<kLong>(grad_x, grad_y, indices, i, rows, band);
+    } else if (nhwc_) {
+      add_channels<kLong>(grad_x, grad_y, indices, i, band);
+    } else {
+      add_rows<kLong>(grad_x, grad_y, indices, i, rows, band);
+    }
+  }
+
+  template <bool kLong>
   CK_INLINE void give(T* grad_x, int64_t pixel, T gradient) {
     grad_x[pixel] += gradient;
-    if (!long_) return;
+    if (!kLong) return;
     const int64_t own = pixel - band_begin_, given = ++given_[own];
     if (given % kChain != 0) return;
     add_to_levels(levels_ + own, band_elems_, 1, given / kChain - 1, grad_x + pixel);
@@ -170,6 +180,7 @@ class MaxBackward {
     }
   }
 
+  template <bool kLong>
   void add_rows(T* grad_x, const T* grad_y, const int64_t* indices, int64_t i, int64_t rows,
                 Span band) {
     const Pool2dProblem& p = *p_;
@@ -179,10 +190,11 @@ class MaxBackward {
     keep_covered(
         count, [&](int64_t e) { return corner + start_[e]; }, [&](int64_t e) { return last_[e]; });
     for (int64_t e = 0; e < count; ++e) {
-      if (pixels_[e] >= 0) give(grad_x, pixels_[e], grad_y[e]);
+      if (pixels_[e] >= 0) give<kLong>(grad_x, pixels_[e], grad_y[e]);
     }
   }
 
+  template <bool kLong>
   void add_channels(T* grad_x, const T* grad_y, const int64_t* indices, int64_t i, Span band) {
     const Pool2dProblem& p = *p_;
     const int64_t channels = p.c;
@@ -193,11 +205,12 @@ class MaxBackward {
       const uint32_t last = uint32_t(columns.last - columns.first);
       keep_covered(channels, [&](int64_t) { return corner; }, [&](int64_t) { return last; });
       for (int64_t c = 0; c < channels; ++c) {
-        if (pixels_[c] >= 0) give(grad_x, pixels_[c] * channels + c, grad_y[c]);
+        if (pixels_[c] >= 0) give<kLong>(grad_x, pixels_[c] * channels + c, grad_y[c]);
       }
     }
   }
 
+  template <bool kLong>
   void add_checked(T* grad_x, const T* grad_y, const int64_t* indices, int64_t i, int64_t rows,
                    Span band) {
     const Pool2dProblem& p = *p_;
@@ -210,7 +223,7 @@ class MaxBackward {
       const int64_t right = index % p.w - (window % p.q * p.stride_w - p.pad_left);
       if (below < 0 || below % p.dilation_h != 0 || below / p.dilation_h >= p.r) continue;
       if (right < 0 || right % p.dilation_w != 0 || right / p.dilation_w >= p.s) continue;
-      give(grad_x, index * width + e % width, grad_y[e]);
+      give<kLong>(grad_x, index * width + e % width, grad_y[e]);
     }
   }
 
