@@ -307,8 +307,6 @@ std::string why_in_order(const Request& request, const std::vector<Candidate>& c
         why = candidate.name + " would come first (" + preference.reason + "), but " +
               candidate.refusal + "; ";
     }
-  } else if (!preference.reason.empty()) {
-    why = preference.reason + "; ";
   }
   const bool is_first = candidates.front().name == taken;
   return why + (is_first ? "the first in the table's order"

@@ -342,13 +342,16 @@ def run(
         {name: None if b is None else (b.shape, b.dtype) for name, b in buffers.items()},
         parameters,
         None if is_reference else limit,
-        tuple(name for name in updated if buffers[name] is not None),
+        tuple(name for name in updated if buffers[name] is not None) if updated else (),
     )
     if type(first.source) is Spec:
         return call
-    plan = call.plan()
-    changed = _in_place(op, call.updated, buffers)
-    results, handles = _results(op, call.outputs(), out, first, buffers)
+    plan, specs = call.planned()
+    changed: list[Any] = []
+    if call.updated:
+        changed = _in_place(op, call.updated, buffers)
+        specs = specs[: -len(changed)]
+    results, handles = _results(op, specs, out, first, buffers)
     if is_reference:
         _run_reference(op, buffers, call.plain_parameters(), handles)
     else:
@@ -381,12 +384,12 @@ def _results(
 ) -> tuple[list[Any], list[Any]]:
     """The arrays for the results, new or the caller's, and what the native side takes of each."""
     if out is None:
-        results = [_empty(op, "the result", shape, dtype, first) for shape, dtype in specs]
-        known = [type(r) is np.ndarray and r.dtype.kind != "V" for r in results]
-        handles = [
-            r if plain else wrap(op, "out", r).handle
-            for r, plain in zip(results, known, strict=True)
-        ]
+        results, handles = [], []
+        for shape, dtype in specs:
+            result = _empty(op, "the result", shape, dtype, first)
+            plain = type(result) is np.ndarray and dtype != "bfloat16"
+            results.append(result)
+            handles.append(result if plain else wrap(op, "out", result).handle)
         return results, handles
     if len(specs) == 1:
         results = [out]

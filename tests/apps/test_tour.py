@@ -27,18 +27,28 @@ FUNCTIONS = [
     "max_pool2d_grad",
     "avg_pool2d",
     "avg_pool2d_grad",
-    "adaptive_max_pool2d",
-    "adaptive_max_pool2d_grad",
-    "adaptive_avg_pool2d",
-    "adaptive_avg_pool2d_grad",
     "gram_matrix",
     "gram_matrix_grad",
     "im2col",
     "col2im",
+    *(
+        f"{scope}_{kind}_pool2d{grad}"
+        for scope in ("adaptive", "global")
+        for kind in ("max", "avg")
+        for grad in ("", "_grad")
+    ),
     "conv2d_bias_grad",
     "batch_norm",
     "batch_norm_grad",
+    "conv_transpose2d",
+    "conv_transpose2d_input_grad",
+    "conv_transpose2d_weight_grad",
+    "linear",
+    "linear_input_grad",
+    "linear_weight_grad",
 ]
+# Nothing on the machine is timed beside these yet.
+WITHOUT_PEERS = {name for name in FUNCTIONS if name.startswith(("linear", "conv_transpose2d"))}
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +104,7 @@ def test_rows_carry_error_bound_and_time(made):
         if row["part"] == "simt":
             assert row["backend"] == "simt"
     timed = [row for row in data["rows"] if row["against"]]
-    assert {row["function"] for row in timed} == set(FUNCTIONS)
+    assert {row["function"] for row in timed} == set(FUNCTIONS) - WITHOUT_PEERS
 
 
 def test_files_are_those_it_names(made):
@@ -324,7 +334,8 @@ def test_peers_compute_the_same(photo):
                 comparison = compare(result, wanted, DEFAULT_BOUND)
                 assert comparison.ok, f"{name} {task}: {comparison}"
                 seen.add((name, task.function))
-    assert {function for name, function in seen if name == "NumPy"} == set(FUNCTIONS)
+    by_numpy = {function for name, function in seen if name == "NumPy"}
+    assert by_numpy == set(FUNCTIONS) - WITHOUT_PEERS
     assert {function for name, function in seen if name == "SciPy"} == {
         "conv2d",
         "max_pool2d",
@@ -341,13 +352,13 @@ def test_every_stage_has_rows_for_each_able_algorithm(photo):
     assert set(calls) <= {row["name"] for row in _native.algorithms("conv2d")}
 
 
-@pytest.mark.parametrize("width", [20, 43, 46, 52, 80, 130])
+@pytest.mark.parametrize("width", [20, 47, 50, 56, 80, 130])
 def test_narrow_terminals_cut_no_name(made, capsys, width):
     _, result = made
     table.show_rows(Console(width=width), result.rows, result.titles)
     text = capsys.readouterr().out
     assert "…" not in text
-    if width >= 43:
+    if width >= 47:
         names = {name for row in result.rows for name in (row.function, row.algorithm)}
         assert names <= set(text.split())
 

@@ -156,7 +156,7 @@ def feature_stages(maps: np.ndarray) -> Iterator[Stage]:
             yield _stage(
                 f"{key}-{kind}-pool",
                 f"{title} pooling to {p} x {q}",
-                AdaptivePool2d(kind=kind, n=1, c=c, h=h, w=w, p=p, q=q),
+                AdaptivePool2d(kind=kind, n=1, c=c, h=h, w=w, p=p, q=q, is_global=p * q == 1),
                 AdaptivePool2d.directions,
                 x=maps,
             )
@@ -230,7 +230,7 @@ def crop_tasks(color: np.ndarray) -> Iterator[Task]:
     others: list[Problem] = [
         *(Pool2d(kind=kind, n=1, c=c, h=h, w=w, r=3, s=3, stride=(2, 2), padding=ones)
           for kind in ("max", "avg")),
-        *(AdaptivePool2d(kind=kind, n=1, c=c, h=h, w=w, p=p, q=q)
+        *(AdaptivePool2d(kind=kind, n=1, c=c, h=h, w=w, p=p, q=q, is_global=p * q == 1)
           for kind in ("max", "avg") for p, q in ((6, 5), (1, 1))),
         Gram(n=1, c=c, h=h, w=w, normalize=True),
         Im2col(n=1, c=c, h=h, w=w, r=3, s=3, padding=ones),
@@ -251,3 +251,6 @@ def crop_tasks(color: np.ndarray) -> Iterator[Task]:
         for other in (one.with_layout(layout) for one in others if layout in one.layouts):
             for direction in other.directions:
                 yield make_task("simt", other, direction, dtype, x=x.reshape(other.x_shape))
+    widened = Im2col(n=1, c=c, h=h, w=w, r=3, s=3, padding=ones)
+    for direction in widened.directions:
+        yield make_task("simt", widened, direction, "float16", x=color)

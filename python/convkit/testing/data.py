@@ -12,18 +12,34 @@ from .channel_lines import BatchNorm, BiasGrad
 from .lines import AdaptivePool2d, Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 KINDS = ("whole", "normal", "one_signed", "wide", "flat", "offset", "nan")
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 _LARGEST_WHOLE = 4
 _POOLS = (Pool2d, AdaptivePool2d)
 
 
 def as_dtype(name: Any) -> np.dtype[Any]:
-    """The NumPy type of a name; bfloat16 comes from ml_dtypes."""
-    if name == "bfloat16":
-        import ml_dtypes
+    """The NumPy type of a name; bfloat16 comes from ml_dtypes.
 
+    Raises: ValueError for bfloat16 where that package is missing.
+    """
+    if name == "bfloat16":
+        try:
+            import ml_dtypes
+        except ImportError:
+            message = "bfloat16 needs the package ml_dtypes: pip install 'convkit[bfloat16]'"
+            raise ValueError(message) from None
         name = ml_dtypes.bfloat16
     dtype: np.dtype[Any] = np.dtype(name)
     return dtype
+
+
+def available_dtypes() -> tuple[str, ...]:
+    """The types of DTYPES that NumPy has here."""
+    try:
+        as_dtype("bfloat16")
+    except ValueError:
+        return tuple(name for name in DTYPES if name != "bfloat16")
+    return DTYPES
 
 
 def make_data(
@@ -65,7 +81,9 @@ def make_data(
         nhwc = problem.layout == "NHWC" and spoilt.ndim == 4
         _spoil(spoilt.transpose(0, 3, 1, 2) if nhwc else spoilt, rng, seed)
     if "indices" in data:
-        forward = {"x": np.ascontiguousarray(_draw(rng, problem.x_shape, kind, problem.layout))}
+        # On flat images every window has a maximum of its own; shared ones make the long sums.
+        drawn = _draw(rng, problem.x_shape, "normal" if kind == "flat" else kind, problem.layout)
+        forward = {"x": np.ascontiguousarray(drawn)}
         name, arrays, options = problem.call("fprop", forward)
         data["indices"] = getattr(reference, name)(*arrays, **options)[1]
     return data

@@ -293,7 +293,10 @@ def _adaptive_pool2d(rng: np.random.Generator) -> Problem:
     sizes = _images(rng)
     most = max(sizes["h"], sizes["w"]) if _chance(rng, 0.5) else 8
     p, q = (1, 1) if _chance(rng, 0.15) else _pair(rng, most)
-    return AdaptivePool2d(**sizes, kind=str(rng.choice(["max", "avg"])), p=p, q=q)
+    kind = str(rng.choice(["max", "avg"]))
+    if _chance(rng, 0.3):
+        return AdaptivePool2d(**sizes, kind=kind, p=1, q=1, is_global=True)
+    return AdaptivePool2d(**sizes, kind=kind, p=p, q=q)
 
 
 def _linear(rng: np.random.Generator) -> Problem:

@@ -5,7 +5,7 @@ gram    n1c64h56w56                         im2col  n1c3h8w8-r3s3-st1-pd1
 conv_transpose2d  n1c8h5w5-k4r3s3-st2-pd1-op1 (from c to k channels; output padding op)
 linear  n16c400-k120-bias-relu (n rows of c features to k)
 batch_norm  n8c64h56w56-train-weight-bias   bias_grad  n8c64h56w56
-adaptive_pool2d  max-n1c8h13w11-p6q4 (p x q outputs)
+adaptive_pool2d  max-n1c8h13w11-p6q4 (p x q outputs), max-n1c8h13w11-global
 
 Optional words follow in any order: stride st2 or st2x1 (height x width); padding pd1, pd1x2,
 pt0pb1pl0pr1 (top, bottom, left, right), same, valid, full; dilation dl2 or dl2x1; groups g32;
@@ -369,9 +369,12 @@ class AdaptivePool2d(Problem):
     kind: str
     p: int
     q: int
+    # Asked of the global_* functions. A factory, because no simpler problem asks another function.
+    is_global: bool = dataclasses.field(default_factory=bool)
 
     def _parts(self) -> tuple[str, ...]:
-        return self.kind, *super()._parts(), f"p{self.p}q{self.q}"
+        output = "global" if self.is_global else f"p{self.p}q{self.q}"
+        return self.kind, *super()._parts(), output
 
     @property
     def output(self) -> Pair:
@@ -385,6 +388,8 @@ class AdaptivePool2d(Problem):
 
     @property
     def y_shape(self) -> tuple[int, int, int, int]:
+        if self.is_global and self.output != (1, 1):
+            raise ValueError(f"output is {self.output}, must be (1, 1) of a global pool")
         return self.in_layout(self.n, self.c, *self.output)
 
     def flops_in(self, direction: str) -> int:
@@ -408,10 +413,11 @@ class AdaptivePool2d(Problem):
 
     def call(self, direction: str, data: dict[str, Any]) -> Call:
         options: dict[str, Any] = {"layout": self.layout}
-        function = f"adaptive_{self.kind}_pool2d"
+        function = f"{'global' if self.is_global else 'adaptive'}_{self.kind}_pool2d"
         if direction == "fprop":
+            size = () if self.is_global else (self.output,)
             indexed = {"return_indices": True} if self.kind == "max" else {}
-            return function, (data["x"], self.output), options | indexed
+            return function, (data["x"], *size), options | indexed
         arrays = (data["grad_y"], data["indices"]) if self.kind == "max" else (data["grad_y"],)
         return f"{function}_grad", (*arrays, self.x_shape), options
 

@@ -40,6 +40,7 @@ _WORDS: dict[str, dict[str, Any]] = {
     "nhwc": {"layout": "NHWC"},
     "max": {"kind": "max"},
     "avg": {"kind": "avg"},
+    "global": {"is_global": True, "p": 1, "q": 1},
 }
 _SIZES = re.compile(r"(?:[nchwkrspqg]\d+)+")
 _PAIRS = re.compile(r"(st|dl|pd|op)(\d+)(?:x(\d+))?")

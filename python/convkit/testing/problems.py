@@ -155,6 +155,9 @@ edge max_ceil_over_image  max-n1c2h2w3-r3s3-st2x3-pd0-ceil
 edge max_full_window      max-n3c5h6w5-r6s5-st1-pd0
 edge max_wide             max-n1c2h1w301-r1s3-st1x2-pd0x1
 edge max_tall             max-n1c1h270w2-r4s1-st3x1-pd0
+long max_shared           max-n1c1h64w64-r32s32-st1-pd0
+edge max_shared_tall      max-n1c1h160w9-r70s4-st1-pd0
+edge max_shared_dilated   max-n1c1h60w31-r24s12-st1-pd0-dl2
 edge max_many_channels    max-n1c130h4w4-r2s2-st2-pd0
 edge max_many_images      max-n37c3h3w3-r2s2-st1-pd1
 edge avg_pixel            avg-n1c1h1w1-r1s1-st1-pd0
@@ -189,12 +192,13 @@ _ADAPTIVE_POOL2D = """
 core max_13_to_6          max-n1c8h13w13-p6q6
 core max_halves           max-n2c7h14w12-p7q6
 core max_tail             max-n2c5h20w17-p6q5
-core max_global           max-n2c9h7w7-p1q1
+core max_global           max-n2c9h7w7-global
 core avg_13_to_6          avg-n1c8h13w13-p6q6
 core avg_halves           avg-n2c7h14w12-p7q6
 core avg_tail             avg-n2c5h20w17-p6q5
-core avg_global           avg-n2c19h7w7-p1q1
+core avg_global           avg-n2c19h7w7-global
 edge max_pixel            max-n1c1h1w1-p1q1
+edge max_one_window       max-n3c5h6w9-p1q1
 edge max_empty_batch      max-n0c3h5w4-p2q3
 edge max_same             max-n1c3h7w7-p7q7
 edge max_enlarged         max-n1c3h4w5-p7q11
@@ -205,6 +209,7 @@ edge max_wide             max-n1c2h5w67-p2q9
 edge max_many_channels    max-n1c130h5w4-p3q3
 edge max_many_windows     max-n1c2h2w2-p19q21
 edge avg_pixel            avg-n1c1h1w1-p1q1
+edge avg_one_window       avg-n3c5h6w9-p1q1
 edge avg_empty_batch      avg-n0c3h5w4-p2q3
 edge avg_same             avg-n1c3h7w7-p7q7
 edge avg_enlarged         avg-n1c3h4w5-p7q11
@@ -222,7 +227,7 @@ layer alexnet.avg         avg-n1c256h13w13-p6q6
 layer vgg16.avg           avg-n1c512h7w7-p7q7
 layer vgg16.avg_224       avg-n1c512h14w14-p7q7
 layer googlenet.aux       avg-n1c512h14w14-p4q4
-layer resnet50.global     avg-n1c2048h7w7-p1q1
+layer resnet50.global     avg-n1c2048h7w7-global
 layer spp.max             max-n1c256h13w13-p4q4
 """
 
