@@ -15,6 +15,9 @@
 
 namespace ck {
 
+Op describe_adaptive_pool2d();
+Op describe_batch_norm();
+Op describe_bias_grad();
 Op describe_conv2d();
 Op describe_conv_transpose2d();
 Op describe_copy();
@@ -27,8 +30,10 @@ namespace {
 
 const std::vector<Op>& ops() {
   static const std::vector<Op> all = {
-      describe_conv2d(), describe_pool2d(),           describe_gram(), describe_im2col(),
-      describe_linear(), describe_conv_transpose2d(), describe_copy(),
+      describe_conv2d(),     describe_pool2d(),    describe_adaptive_pool2d(),
+      describe_gram(),       describe_im2col(),    describe_linear(),
+      describe_batch_norm(), describe_bias_grad(), describe_conv_transpose2d(),
+      describe_copy(),
   };
   return all;
 }

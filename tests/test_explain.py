@@ -2,6 +2,7 @@
 
 import re
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -185,7 +186,6 @@ def test_16_bits_are_told_as_stored_and_with_the_memory_that_widens_them(dtype):
 
 
 def test_strided_16_bits_are_copied_as_stored():
-    ml_dtypes = pytest.importorskip("ml_dtypes")
     x = np.zeros((1, 2, 6, 12), ml_dtypes.bfloat16)[..., ::2]
     (copy,) = convkit.explain("max_pool2d", x, 2, measure=False).copies
     assert (copy.array, copy.bytes) == ("x", 2 * 6 * 6 * 2)

@@ -115,13 +115,15 @@ void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& input
   void* out[kMaxArrays] = {};
   for (size_t i = 0; i < inputs.size(); ++i)
     in[i] = held[i].open(plan, inputs[i], plan.input_bytes[i], false);
+  bool empty = true;
   for (size_t i = 0; i < outputs.size(); ++i) {
     const OutputSpec& spec = plan.outputs[i];
     int64_t bytes = itemsize_of(spec.dtype);
     for (const int64_t side : spec.shape) bytes *= side;
-    if (bytes == 0) return;  // nothing to compute
+    if (bytes > 0) empty = false;
     out[i] = held[kMaxArrays + i].open(plan, outputs[i], bytes, true);
   }
+  if (empty) return;  // nothing to compute
   const std::span<void* const> in_span(in, inputs.size()), out_span(out, plan.outputs.size());
   try {
     set_interrupt_hook(user_interrupted);

@@ -110,14 +110,19 @@ void run(const Layout16& layout, std::span<void* const> inputs, std::span<void* 
 bool is_16_bit(const std::string& dtype) { return dtype == "float16" || dtype == "bfloat16"; }
 
 void store_in_16_bits(Plan& plan, const std::vector<NamedArray>& arrays, int64_t images,
-                      bool by_image, const PieceKernel& kernel) {
+                      const BatchRule& rule, const PieceKernel& kernel) {
+  // An empty batch is one piece too: what does not begin with images is still written.
+  const bool by_image = rule.independent && images > 0;
   Layout16 layout{{}, {}, by_image ? images : 1, 1, 0, plan.backend, kernel};
   for (const NamedArray& array : arrays) {
-    const bool whole = array.name == "w" || array.name == "bias";
+    const bool whole =
+        std::find(rule.whole.begin(), rule.whole.end(), array.name) != rule.whole.end();
     layout.inputs.push_back(make_slot(array.dtype, array.shape, whole ? 1 : layout.images));
   }
-  for (const OutputSpec& output : plan.outputs)
-    layout.outputs.push_back(make_slot(output.dtype, output.shape, layout.images));
+  for (const OutputSpec& output : plan.outputs) {
+    layout.outputs.push_back(
+        make_slot(output.dtype, output.shape, output.per_image ? layout.images : 1));
+  }
   const int64_t budget = plan.backend == Backend::kCuda ? kDeviceBytes : kHostBytes;
   const int64_t per_image = std::max<int64_t>(widened_bytes_per_image(layout), 1);
   layout.piece = std::clamp<int64_t>(budget / per_image, 1, std::max<int64_t>(layout.images, 1));

@@ -2,6 +2,8 @@
 
 #include <pybind11/stl.h>
 
+#include <cmath>
+
 #include "bind/shown.h"
 
 namespace ck {
@@ -15,8 +17,8 @@ constexpr const char* kCounts = "from 1 to 2**50";
 
 }  // namespace
 
-// One parameter of a call. The Python face passes exact ints, strings and tuples, or what is none
-// of these as it came; so nothing here runs code of the caller.
+// One parameter of a call. The Python face passes exact ints, floats, strings and tuples, or what
+// is none of these as it came; so nothing here runs code of the caller.
 class Parameter {
  public:
   Parameter(const std::string& op, const char* name, py::object value, const char* range)
@@ -176,6 +178,20 @@ Pair Request::pair_or(const char* name, Pair fallback) const {
   return parameters_[name].is_none() ? fallback : pair(name);
 }
 
+Pair Request::pair_keeping(const char* name, Pair sides) const {
+  const Parameter given = parameter(name, kSteps);
+  int64_t both[2] = {sides.h, sides.w};
+  if (given.read(given.value(), &both[0])) return {both[0], both[0]};
+  const bool is_pair = PyTuple_CheckExact(given.value().ptr()) && py::len(given.value()) == 2;
+  for (int i = 0; is_pair && i < 2; ++i) {
+    const py::handle item = PyTuple_GET_ITEM(given.value().ptr(), i);
+    if (item.is_none() || given.read(item, &both[i])) continue;
+    given.refuse_type("an int or a pair of ints and None");
+  }
+  if (is_pair) return {both[0], both[1]};
+  given.refuse_type("an int or a pair of ints and None");
+}
+
 Padding Request::padding(const char* name, bool words_allowed) const {
   const char* rule =
       words_allowed ? "an int, a pair, ((top, bottom), (left, right)), 'valid', 'same' or 'full'"
@@ -240,6 +256,17 @@ int64_t Request::integer(const char* name) const {
   given.refuse_type("an int");
 }
 
+double Request::number(const char* name) const {
+  const Parameter given = parameter(name);
+  PyObject* const value = given.value().ptr();
+  const bool is_int = PyLong_CheckExact(value);
+  if (!is_int && !PyFloat_CheckExact(value)) given.refuse_type("a number");
+  const double number = is_int ? PyLong_AsDouble(value) : PyFloat_AS_DOUBLE(value);
+  if (PyErr_Occurred()) PyErr_Clear(), given.refuse_value("finite");  // an int beyond any float
+  if (!std::isfinite(number)) given.refuse_value("finite");
+  return number;
+}
+
 bool Request::flag(const char* name) const {
   const Parameter given = parameter(name);
   if (PyBool_Check(given.value().ptr())) return given.value().ptr() == Py_True;
@@ -280,8 +307,6 @@ std::string why_in_order(const Request& request, const std::vector<Candidate>& c
         why = candidate.name + " would come first (" + preference.reason + "), but " +
               candidate.refusal + "; ";
     }
-  } else if (!preference.reason.empty()) {
-    why = preference.reason + "; ";
   }
   const bool is_first = candidates.front().name == taken;
   return why + (is_first ? "the first in the table's order"

@@ -22,6 +22,7 @@ namespace py = pybind11;
 struct OutputSpec {
   Shape shape;
   std::string dtype;
+  bool per_image = true;  // begins with the images of the batch, where those can be told apart
 };
 
 // A validated problem with its algorithm. Immutable; threads may share it.
@@ -56,11 +57,17 @@ struct PieceKernel {
       run;
 };
 
+// How a batch may be cut: not at all where images depend on one another, else every input but the
+// `whole` ones begins with its images.
+struct BatchRule {
+  bool independent;
+  std::vector<std::string> whole = {"w", "bias"};
+};
+
 bool is_16_bit(const std::string& dtype);
-// Makes the plan widen what `arrays` stores in 16 bits. With `by_image` images do not depend on one
-// another and arrays other than w and bias begin with them; else there is one piece.
+// Makes the plan widen what `arrays` and its outputs store in 16 bits, piece by piece of the batch.
 void store_in_16_bits(Plan& plan, const std::vector<NamedArray>& arrays, int64_t images,
-                      bool by_image, const PieceKernel& kernel);
+                      const BatchRule& rule, const PieceKernel& kernel);
 
 struct Candidate {
   std::string name;
@@ -93,10 +100,12 @@ class Request {
   Shape shape(const char* name) const;  // a parameter that is a shape
   Pair pair(const char* name) const;
   Pair pair_or(const char* name, Pair fallback) const;
+  Pair pair_keeping(const char* name, Pair sides) const;  // None for a number keeps that side
   Padding padding(const char* name, bool words_allowed) const;
   Layout layout() const;
   Activation activation() const;
   int64_t integer(const char* name) const;
+  double number(const char* name) const;  // finite
   bool flag(const char* name) const;
 
  private:
@@ -128,6 +137,7 @@ struct Task {
   Problem problem;
   Direction direction;
   std::vector<OutputSpec> outputs;
+  BatchRule batch = {direction != Direction::kWgrad};
 };
 
 template <class Row>
@@ -164,13 +174,13 @@ Plan make_plan(const Request& request, const Selection<AlgorithmRow<Problem, Arr
     kernel->run(problem, direction, arrays, execution);
   };
   if constexpr (requires { problem.n; }) {
-    if (is_16_bit(plan.outputs[0].dtype)) {
+    if (is_16_bit(request.result_dtype())) {
       const auto of_images = [=](int64_t images) {
         Problem piece = problem;
         piece.n = images;
         return piece;
       };
-      store_in_16_bits(plan, request.arrays(), problem.n, direction != Direction::kWgrad,
+      store_in_16_bits(plan, request.arrays(), problem.n, task.batch,
                        {[=](int64_t images, int threads) {
                           return kernel->workspace_bytes(of_images(images), direction, threads);
                         },

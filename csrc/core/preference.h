@@ -8,7 +8,7 @@ namespace ck {
 
 struct Preference {
   const char* algorithm = nullptr;  // null: the table's order stands
-  std::string reason;               // may explain that, too
+  std::string reason;
 };
 
 }  // namespace ck

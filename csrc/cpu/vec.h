@@ -93,6 +93,8 @@ struct Vec {
   // Lane i comes from from[i] where bit i of lanes is set, else it is 0.
   static CK_INLINE Vec load_masked(const T* from, uint32_t lanes);
   CK_INLINE void store_masked(T* to, uint32_t lanes) const;
+  // Lane i comes from from[i] where bit i of lanes is set, else from `other`.
+  static CK_INLINE Vec load_over(Vec other, const T* from, uint32_t lanes);
   static CK_INLINE Vec load_first(const T* from, int64_t count) {
     return count >= kLanes<T> ? load(from) : load_masked(from, first_lanes(count));
   }
@@ -145,6 +147,31 @@ CK_INLINE Vec<T> Vec<T>::load_masked(const T* from, uint32_t lanes) {
     if (lanes >> i & 1u) v.raw[i] = from[i];
   }
   return v;
+#endif
+}
+
+template <class T>
+CK_INLINE Vec<T> Vec<T>::load_over(Vec other, const T* from, uint32_t lanes) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    return Vec{Raw(_mm512_mask_loadu_ps(__m512(other.raw), __mmask16(lanes), from))};
+  } else {
+    return Vec{Raw(_mm512_mask_loadu_pd(__m512d(other.raw), __mmask8(lanes), from))};
+  }
+#elif defined(__AVX2__)
+  const Vec loaded = load_masked(from, lanes);
+  if constexpr (sizeof(T) == 4) {
+    const __m256 where = _mm256_castsi256_ps(spread_lanes32(lanes));
+    return Vec{Raw(_mm256_blendv_ps(__m256(other.raw), __m256(loaded.raw), where))};
+  } else {
+    const __m256d where = _mm256_castsi256_pd(spread_lanes64(lanes));
+    return Vec{Raw(_mm256_blendv_pd(__m256d(other.raw), __m256d(loaded.raw), where))};
+  }
+#else
+  for (int i = 0; i < kLanes<T>; ++i) {
+    if (lanes >> i & 1u) other.raw[i] = from[i];
+  }
+  return other;
 #endif
 }
 

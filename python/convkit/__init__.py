@@ -3,6 +3,18 @@
 from convkit._native import CudaError, num_threads
 from convkit.dispatch import backend, set_backend
 from convkit.explanation import explain
+from convkit.ops.adaptive_pool2d import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_grad,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_grad,
+    global_avg_pool2d,
+    global_avg_pool2d_grad,
+    global_max_pool2d,
+    global_max_pool2d_grad,
+)
+from convkit.ops.batch_norm import batch_norm, batch_norm_grad
+from convkit.ops.bias_grad import conv2d_bias_grad
 from convkit.ops.conv2d import conv2d, conv2d_input_grad, conv2d_weight_grad
 from convkit.ops.conv_transpose2d import (
     conv_transpose2d,
@@ -20,18 +32,29 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CudaError",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_grad",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_grad",
     "avg_pool2d",
     "avg_pool2d_grad",
     "backend",
+    "batch_norm",
+    "batch_norm_grad",
     "col2im",
     "conv2d",
     "conv2d_algorithms",
+    "conv2d_bias_grad",
     "conv2d_input_grad",
     "conv2d_weight_grad",
     "conv_transpose2d",
     "conv_transpose2d_input_grad",
     "conv_transpose2d_weight_grad",
     "explain",
+    "global_avg_pool2d",
+    "global_avg_pool2d_grad",
+    "global_max_pool2d",
+    "global_max_pool2d_grad",
     "gram_matrix",
     "gram_matrix_grad",
     "im2col",

@@ -104,6 +104,8 @@ def _key(value: Any, depth: int = _DEEPEST) -> Any:
         return _FLAGS[bool(value)]
     if value is None:
         return value
+    if kind is float:
+        return (float, value)
     if issubclass(kind, str):
         return str.__str__(value)
     if issubclass(kind, (list, tuple)) and depth > 0:
@@ -115,13 +117,21 @@ def _key(value: Any, depth: int = _DEEPEST) -> Any:
         return _Refused(value)
 
 
+def number(value: Any) -> Any:
+    """NumPy's real scalars as a float; whatever else as it came, for the rules to judge."""
+    if issubclass(type(value), float):
+        return float.__float__(value)
+    is_real = type(value) in (np.float16, np.float32, np.longdouble)
+    return float(value) if is_real else value
+
+
 def _value(key: Any) -> Any:
     """What the native side and the references read: the value of a key."""
     if type(key) is _Refused:
         return key.value
     if type(key) is not tuple:
         return key
-    return key[1] if key[:1] == (bool,) else tuple(_value(item) for item in key)
+    return key[1] if key[:1] in ((bool,), (float,)) else tuple(_value(item) for item in key)
 
 
 def choose_backend(op: str, buffers: dict[str, Buffer | None]) -> str:
@@ -247,6 +257,7 @@ class Call(NamedTuple):
     arrays: Described
     parameters: dict[str, Any]
     max_workspace: int | None = None
+    updated: tuple[str, ...] = ()  # arrays that change in place, the last outputs of the plan
 
     def planned(self) -> tuple[_native.Plan, Specs]:
         """The cached plan of this call, or a new one; what the rules refuse raises here."""
@@ -280,7 +291,8 @@ class Call(NamedTuple):
 
     def outputs(self) -> Specs:
         """(shape, dtype) of each result."""
-        return self.planned()[1]
+        specs = self.planned()[1]
+        return specs[: len(specs) - len(self.updated)]
 
     def candidates(self) -> list[tuple[str, str]]:
         """The backend's algorithms for this call, each with its refusal or ""."""
@@ -298,6 +310,7 @@ def run(
     algo: str = "auto",
     max_workspace: Any = None,
     out: Any = None,
+    updated: tuple[str, ...] = (),
 ) -> Any:
     """Run the public function `op` on `arrays` (None where optional) and return its result.
 
@@ -306,6 +319,8 @@ def run(
         arrays: by parameter name, in the order of the native call. The first is what the result is
             like.
         parameters: the rest of the call, by name.
+        updated: names of arrays that the call changes in place, where they are given; the last
+            outputs of the plan.
 
     Returns: an array, or a tuple of them where the plan has several outputs.
     """
@@ -327,10 +342,15 @@ def run(
         {name: None if b is None else (b.shape, b.dtype) for name, b in buffers.items()},
         parameters,
         None if is_reference else limit,
+        tuple(name for name in updated if buffers[name] is not None) if updated else (),
     )
     if type(first.source) is Spec:
         return call
     plan, specs = call.planned()
+    changed: list[Any] = []
+    if call.updated:
+        changed = _in_place(op, call.updated, buffers)
+        specs = specs[: -len(changed)]
     results, handles = _results(op, specs, out, first, buffers)
     if is_reference:
         _run_reference(op, buffers, call.plain_parameters(), handles)
@@ -341,10 +361,22 @@ def run(
         ]
         inputs = tuple(None if b is None else b.handle for b in ready)
         device = first.device if first.device > HOST else 0
-        plan.run(tuple(handles), inputs, first.family.stream(first.source), device)
+        plan.run((*handles, *changed), inputs, first.family.stream(first.source), device)
     if out is None:
         results = [finish(result, first) for result in results]
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def _in_place(op: str, names: tuple[str, ...], buffers: dict[str, Buffer | None]) -> list[Any]:
+    """What the native side writes to of the caller's arrays that a call changes."""
+    handles = []
+    for name in names:
+        buffer = buffers[name]
+        assert buffer is not None
+        others = {other: b for other, b in buffers.items() if other != name}
+        spec = (buffer.shape, buffer.dtype)
+        handles.append(_check_out(op, name, buffer.source, spec, buffer, others).handle)
+    return handles
 
 
 def _results(
@@ -352,12 +384,12 @@ def _results(
 ) -> tuple[list[Any], list[Any]]:
     """The arrays for the results, new or the caller's, and what the native side takes of each."""
     if out is None:
-        results = [_empty(op, "the result", shape, dtype, first) for shape, dtype in specs]
-        known = [type(r) is np.ndarray and r.dtype.kind != "V" for r in results]
-        handles = [
-            r if plain else wrap(op, "out", r).handle
-            for r, plain in zip(results, known, strict=True)
-        ]
+        results, handles = [], []
+        for shape, dtype in specs:
+            result = _empty(op, "the result", shape, dtype, first)
+            plain = type(result) is np.ndarray and dtype != "bfloat16"
+            results.append(result)
+            handles.append(result if plain else wrap(op, "out", result).handle)
         return results, handles
     if len(specs) == 1:
         results = [out]

@@ -13,7 +13,7 @@ from convkit import _native, ops
 from convkit._native import shown
 from convkit.arrays import Buffer, Spec, itemsize, wrap
 from convkit.dispatch import Call, check_limit, choose_backend
-from convkit.queries import describe_call, dtype_name, shape_of
+from convkit.queries import array_dtype, describe_call, dtype_name, shape_of
 
 if TYPE_CHECKING:
     from convkit.testing import Peaks, Problem
@@ -211,7 +211,7 @@ def _described(
             first = next(filter(None, buffers.values()), None)
             given = first.dtype if first is not None else dtype
             shape = shape_of(name, key, value)
-            bound.arguments[key] = Spec(shape, "int64" if key == "indices" else given)
+            bound.arguments[key] = Spec(shape, array_dtype(name, key, given))
     call: Call = ops.FUNCTIONS[name](*bound.args, **bound.kwargs)
     return call, buffers
 
@@ -260,7 +260,7 @@ def _explanation(
         backend=plan.backend,
         isa=_native.build_info()["isa"] if plan.backend == "cpu" else None,
         threads=plan.threads() if plan.backend == "cpu" else 1,
-        results=tuple(Result(*spec) for spec in plan.outputs),
+        results=tuple(Result(*spec) for spec in call.outputs()),
         flops=cost.flops,
         bytes_read=cost.bytes_read,
         bytes_written=cost.bytes_written,

@@ -10,7 +10,7 @@ import numpy as np
 
 from convkit import ops
 from convkit._native import shown
-from convkit.arrays import Spec
+from convkit.arrays import Spec, itemsize
 
 
 class Candidate(NamedTuple):
@@ -46,8 +46,16 @@ def _describe(
     for name, value in bound.arguments.items():
         if name in ops.ARRAY_PARAMETERS and value is not None:
             shape = shape_of(function, name, value)
-            bound.arguments[name] = Spec(shape, "int64" if name == "indices" else kind)
+            bound.arguments[name] = Spec(shape, array_dtype(function, name, kind))
     return public(*bound.args, **bound.kwargs)
+
+
+def array_dtype(function: str, name: str, dtype: str) -> str:
+    """The dtype of an array of a call whose first one has `dtype`."""
+    if name == "indices":
+        return "int64"
+    kept = ops.FLOAT32_PARAMETERS.get(function, ()) if itemsize(dtype) == 2 else ()
+    return "float32" if name in kept else dtype
 
 
 def dtype_name(asked: str, dtype: Any) -> str:
@@ -79,7 +87,7 @@ def output_shape(op: str, *args: Any, dtype: Any = "float32", **kwargs: Any) -> 
     Args:
         op: name of a public function, such as "conv2d" or "max_pool2d_grad".
         args, kwargs: as for that function.
-        dtype: of all arrays.
+        dtype: of all arrays but those that must be int64 or float32.
 
     Returns: a tuple of ints; where the call returns several arrays (max_pool2d with
         return_indices), a tuple of such shapes.

@@ -296,6 +296,7 @@ def test_plain_rows_have_no_epilogue():
     for op, line, plain in [
         ("conv2d", LINE, "n1c3h9w9-k4r3s3-st1-pd1"),
         ("linear", "n4c10-k7-bias-residual-tanh", "n4c10-k7"),
+        ("batch_norm", "n3c4h5w6-weight-bias-residual-relu", "n3c4h5w6-weight-bias"),
         ("gram", "n1c5h6w7-norm", "n1c5h6w7-norm"),
     ]:
         assert suite.without_epilogue(parse(op, line)).line == plain

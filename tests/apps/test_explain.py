@@ -17,6 +17,12 @@ FORWARD = {
     "im2col": ("--x", "1,4,9,9", "--kernel-size", "3"),
     "conv_transpose2d": ("--x", "1,4,9,9", "--w", "4,6,3,3", "--stride", "2"),
     "linear": ("--x", "3,9", "--w", "5,9"),
+    "conv2d_bias_grad": ("--grad-y", "1,4,9,9"),
+    "batch_norm": ("--x", "1,4,9,9"),
+    "adaptive_max_pool2d": ("--x", "1,4,9,9", "--output-size", "4,3"),
+    "adaptive_avg_pool2d": ("--x", "1,4,9,9", "--output-size", "4"),
+    "global_max_pool2d": ("--x", "1,4,9,9"),
+    "global_avg_pool2d": ("--x", "1,4,9,9"),
 }
 GRADIENTS = {
     "conv2d_input_grad": "conv2d",
@@ -29,6 +35,11 @@ GRADIENTS = {
     "conv_transpose2d_weight_grad": "conv_transpose2d",
     "linear_input_grad": "linear",
     "linear_weight_grad": "linear",
+    "batch_norm_grad": "batch_norm",
+    "adaptive_max_pool2d_grad": "adaptive_max_pool2d",
+    "adaptive_avg_pool2d_grad": "adaptive_avg_pool2d",
+    "global_max_pool2d_grad": "global_max_pool2d",
+    "global_avg_pool2d_grad": "global_avg_pool2d",
 }
 
 

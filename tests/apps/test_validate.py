@@ -5,7 +5,6 @@ import re
 import shlex
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -240,7 +239,6 @@ class TestDocument:
         assert re.sub(seconds, "", printed) == re.sub(seconds, "", shown)
         assert done.returncode == 1
 
-    @pytest.mark.skipif(find_spec("numba") is None, reason="needs Numba")
     def test_the_numba_kernel_is_right_in_numbas_simulator(self, tmp_path):
         done = self.run(tmp_path, "numba_conv")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -251,3 +249,22 @@ class TestDocument:
         (code,) = [block for block in blocks if "RawKernel" in block]
         compile(code, "raw_conv.py", "exec")
         assert "not run on a GPU" in self.text
+
+
+def test_without_ml_dtypes_everything_else_is_checked(tmp_path):
+    """The extra plot alone, as the README installs it, has no bfloat16."""
+    (tmp_path / "ml_dtypes.py").write_text("raise ImportError('not here')\n")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+
+    def run(*options):
+        command = [sys.executable, "-c", "from convkit_command import main; main()", "validate"]
+        arguments = {"capture_output": True, "text": True, "check": False, "env": environment}
+        return subprocess.run([*command, "--cases", "20", *options], **arguments)
+
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert "bfloat16" not in done.stdout
+    asked = run("--dtype", "bfloat16")
+    assert asked.returncode == 2
+    assert asked.stderr.startswith("convkit: validate: bfloat16 needs the package ml_dtypes")
+    assert asked.stderr.count("\n") == 1

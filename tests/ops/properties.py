@@ -16,6 +16,8 @@ from convkit.testing.memory import guard, guards_broken, lay
 
 from .table import Case, mostly_plain
 
+# Arrays that begin with the images of the batch.
+PER_IMAGE = frozenset({"x", "residual", "grad_y", "indices"})
 FLAT_SUM = 128  # products in a sum of equal terms: shorter ones cannot pass the bound
 FLAT_SEEDS = range(2)  # by chance a number's roundings cancel each other
 LARGEST_LAYER = 400_000_000  # operations; the reference runs them in float64 twice
@@ -86,7 +88,9 @@ class Properties:
 
     @over(
         share=mostly_plain(cpu=0.4, simt=0.1, plain_simt=0.3),
-        keep=lambda problem, direction: direction != "wgrad" and problem.n in (1, 2),
+        keep=lambda problem, direction: (
+            problem.images_independent(direction) and problem.n in (1, 2)
+        ),
     )
     def test_gives_an_image_alone_the_bits_it_has_in_a_batch(self, case: Case) -> None:
         batch = dataclasses.replace(case, problem=dataclasses.replace(case.problem, n=3))
@@ -95,7 +99,7 @@ class Properties:
         together = batch.outputs(data)
         for image in range(3):
             one = {
-                name: array if name in ("w", "bias") else array[image : image + 1]
+                name: array[image : image + 1] if name in PER_IMAGE else array
                 for name, array in data.items()
             }
             for whole, single in zip(together, alone.outputs(one), strict=True):
@@ -142,7 +146,9 @@ class Properties:
 
     @over(
         share=lambda backend, dtype, layout: 0.5 if dtype == "float64" else 0.0,
-        keep=lambda problem, direction: direction != "fprop" and problem.n > 0,
+        keep=lambda problem, direction: (
+            direction != "fprop" and "fprop" in problem.directions and problem.n > 0
+        ),
     )
     def test_gradients_agree_with_differences(self, case: Case) -> None:
         problem = plain(case.problem)
@@ -152,9 +158,7 @@ class Properties:
         outputs = forward.outputs(data)
         rng = np.random.default_rng(3)
         data["grad_y"] = rng.standard_normal(outputs[0].shape)
-        if len(outputs) == 2:
-            data["indices"] = outputs[1]
-        (grad,) = backward.outputs(data)
+        grad = backward.outputs(data | problem.saved(data, outputs))[0]
         name, step = "w" if case.direction == "wgrad" else "x", 1e-5
         for _ in range(3):
             move = rng.standard_normal(data[name].shape)
@@ -188,11 +192,11 @@ def assert_same(first: tuple[np.ndarray, ...], second: tuple[np.ndarray, ...]) -
 
 def plain(problem: Problem) -> Problem:
     """The problem without its epilogue, which belongs to fprop alone."""
-    if not isinstance(problem, (testing.Conv2d, testing.Linear)):
+    if not isinstance(problem, (testing.Conv2d, testing.Linear, testing.BatchNorm)):
         return problem
     return dataclasses.replace(problem, bias=False, residual=False, activation=None)
 
 
 def seen_array(problem: Problem, direction: str) -> str:
     """The array whose single value we spoil: one that no zero padding stands against."""
-    return "grad_y" if direction == "dgrad" else "x"
+    return "grad_y" if direction == "dgrad" or problem.op == "bias_grad" else "x"

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from convkit.testing import Conv2d, Gram, Im2col, Pool2d
+from convkit.testing import BatchNorm, BiasGrad, Conv2d, Gram, Im2col, Pool2d
 
 from .table import REDUCED
 
@@ -101,3 +101,34 @@ def gram(draw: Callable[..., Any]) -> Gram:
         layout=draw(LAYOUTS),
         normalize=draw(st.booleans()),
     )
+
+
+@st.composite
+def bias_grad(draw: Callable[..., Any]) -> BiasGrad:
+    return BiasGrad(**draw(batches()))
+
+
+@st.composite
+def batch_norm(draw: Callable[..., Any]) -> BatchNorm:
+    sizes = draw(batches())
+    enough = sizes["n"] * sizes["h"] * sizes["w"] > 1
+    return BatchNorm(
+        **sizes,
+        training=enough and draw(st.booleans()),
+        weight=draw(st.booleans()),
+        bias=draw(st.booleans()),
+        residual=draw(st.booleans()),
+        activation=draw(st.sampled_from([None, "relu", "tanh", "sigmoid"])),
+    )
+
+
+@st.composite
+def batches(draw: Callable[..., Any]) -> dict[str, Any]:
+    """Sizes of a batch, up to a few thousand elements."""
+    return {
+        "n": draw(BATCHES),
+        "c": draw(st.integers(1, 40)),
+        "h": draw(st.integers(1, 20)),
+        "w": draw(st.integers(1, 20)),
+        "layout": draw(LAYOUTS),
+    }

@@ -51,8 +51,14 @@ def test_results_are_rounded_to_nearest_even(dtype, backend):
         ("conv2d", "n9c40h64w48-k3r3s3-st1-pd1-bias-residual-relu"),
         ("pool2d", "max-n3c70h96w96-r2s2-st2-pd0"),
         ("pool2d", "avg-n3c70h96w96-r3s3-st2-pd1"),
+        ("adaptive_pool2d", "max-n3c70h96w97-p6q5"),
+        ("adaptive_pool2d", "avg-n3c70h96w96-p6q8"),
+        ("adaptive_pool2d", "avg-n3c70h61w60-p7q7"),
         ("gram", "n20c7h100w98"),
         ("im2col", "n9c5h50w60-r3s3-st2-pd1"),
+        ("batch_norm", "n9c40h64w48-weight-bias-residual-relu"),
+        ("batch_norm", "n9c40h64w48-train-weight-bias-residual-relu"),
+        ("bias_grad", "n9c40h64w48"),
     ],
 )
 def test_a_batch_cut_into_pieces_is_the_float32_result_rounded(op, line, dtype, backend):

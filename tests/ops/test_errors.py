@@ -22,7 +22,8 @@ def f(*shape: int, dtype: Any = "float32") -> np.ndarray:
 X, W, Y = f(2, 6, 8, 9), f(4, 6, 3, 3), f(2, 4, 6, 7)
 POOL, POOLED = f(2, 3, 8, 9), f(2, 3, 4, 4)
 INDICES = f(2, 3, 4, 4, dtype="int64")
-COLS = f(2, 54, 42)
+PIXEL, PLACE = f(2, 3, 1, 1), f(2, 3, 1, 1, dtype="int64")
+COLS, C6 = f(2, 54, 42), f(6)
 SHAPE = (2, 6, 8, 9)
 
 # A good call of each function: arguments by name.
@@ -39,10 +40,27 @@ GOOD: dict[str, dict[str, Any]] = {
     },
     "avg_pool2d": {"x": POOL, "kernel_size": 2},
     "avg_pool2d_grad": {"grad_y": POOLED, "x_shape": (2, 3, 8, 9), "kernel_size": 2},
+    "adaptive_max_pool2d": {"x": POOL, "output_size": 4},
+    "adaptive_max_pool2d_grad": {"grad_y": POOLED, "indices": INDICES, "x_shape": (2, 3, 8, 9)},
+    "adaptive_avg_pool2d": {"x": POOL, "output_size": 4},
+    "adaptive_avg_pool2d_grad": {"grad_y": POOLED, "x_shape": (2, 3, 8, 9)},
+    "global_max_pool2d": {"x": POOL},
+    "global_max_pool2d_grad": {"grad_y": PIXEL, "indices": PLACE, "x_shape": (2, 3, 8, 9)},
+    "global_avg_pool2d": {"x": POOL},
+    "global_avg_pool2d_grad": {"grad_y": PIXEL, "x_shape": (2, 3, 8, 9)},
     "gram_matrix": {"x": X},
     "gram_matrix_grad": {"grad_gram": f(2, 6, 6), "x": X},
     "im2col": {"x": X, "kernel_size": 3},
     "col2im": {"cols": COLS, "x_shape": SHAPE, "kernel_size": 3},
+    "conv2d_bias_grad": {"grad_y": Y},
+    "batch_norm": {"x": X, "weight": C6, "bias": C6, "running_mean": C6, "running_var": C6},
+    "batch_norm_grad": {
+        "grad_y": X,
+        "x": X,
+        "weight": C6,
+        "save_mean": C6,
+        "save_invstd": C6,
+    },
 }
 
 
@@ -75,12 +93,19 @@ ENDLESS.append(ENDLESS)
 CONVOLUTIONS = ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")
 POOLS = ("max_pool2d", "max_pool2d_grad", "avg_pool2d", "avg_pool2d_grad")
 COLUMNS = ("im2col", "col2im")
+ADAPTIVE = tuple(name for name in GOOD if name.startswith(("adaptive", "global")))
 WINDOWED = (*CONVOLUTIONS, *POOLS, *COLUMNS)
 ALL = tuple(GOOD)
 
 
 def having(parameter: str) -> tuple[str, ...]:
     return tuple(name for name, arguments in GOOD.items() if parameter in arguments)
+
+
+# Any 4 dimensions will do for the gradient of a bias.
+SHAPED_GRAD = tuple(name for name in having("grad_y") if name != "conv2d_bias_grad")
+NORMS = ("batch_norm", "batch_norm_grad")
+SEVERAL_RESULTS = ("batch_norm_grad",)
 
 
 # functions, changed arguments, error, what its text must hold.
@@ -107,7 +132,7 @@ BAD: list[tuple[tuple[str, ...], dict[str, Any], Any, list[str]]] = [
     (having("w_shape"), {"w_shape": (4, 6, 3)}, ValueError, ["w_shape", "4 dimensions"]),
     (having("w_shape"), {"w_shape": (4, 5, 3, 3)}, ValueError, ["w_shape[1] is 5", "must be 6"]),
     (having("w_shape"), {"w_shape": (HUGE, 6, 3, 3)}, ValueError, ["w_shape", str(HUGE)]),
-    (having("grad_y"), {"grad_y": f(2, 4, 5, 7)}, ValueError, ["grad_y.shape", "(2, 4, 5, 7)"]),
+    (SHAPED_GRAD, {"grad_y": f(2, 4, 5, 7)}, ValueError, ["grad_y.shape", "(2, 4, 5, 7)"]),
     (having("grad_y"), {"grad_y": f(2, 4, 7)}, ValueError, ["grad_y.shape", "(2, 4, 7)"]),
     (("conv2d_input_grad",), {"x_shape": (2, 6, 8, 8)}, ValueError, ["grad_y", "(2, 4, 6, 6)"]),
     (having("cols"), {"cols": f(2, 54, 41)}, ValueError, ["cols.shape", "41", "(2, 54, 42)"]),
@@ -208,8 +233,13 @@ BAD: list[tuple[tuple[str, ...], dict[str, Any], Any, list[str]]] = [
     # words and flags
     (ALL, {"layout": "CHWN"}, ValueError, ["layout is 'CHWN'", "'NCHW' or 'NHWC'"]),
     (ALL, {"layout": None}, EITHER, ["layout is None", "'NCHW' or 'NHWC'"]),
-    (("conv2d",), {"activation": "gelu"}, ValueError, ["activation is 'gelu'", "'relu'"]),
-    (("conv2d",), {"activation": 1}, TypeError, ["activation is 1", "'relu'"]),
+    (
+        ("conv2d", "batch_norm"),
+        {"activation": "gelu"},
+        ValueError,
+        ["activation is 'gelu'", "'relu'"],
+    ),
+    (("conv2d", "batch_norm"), {"activation": 1}, TypeError, ["activation is 1", "'relu'"]),
     (CONVOLUTIONS, {"flip_kernel": 1}, TypeError, ["flip_kernel is 1", "True or False"]),
     (POOLS, {"ceil_mode": 1}, TypeError, ["ceil_mode is 1", "True or False"]),
     (POOLS[2:], {"count_include_pad": None}, TypeError, ["count_include_pad is None"]),
@@ -222,6 +252,42 @@ BAD: list[tuple[tuple[str, ...], dict[str, Any], Any, list[str]]] = [
     (("conv2d",), {"residual": X}, ValueError, ["residual.shape is", "(2, 4, 6, 7)"]),
     (("conv2d",), {"bias": f(4, dtype="float64")}, TypeError, ["bias.dtype is float64", "float32"]),
     (("conv2d",), {"residual": Y.astype("f8")}, TypeError, ["residual.dtype is float64"]),
+    # batch normalisation
+    *(
+        (having(name), {name: value}, error, [f"{name}.", *parts])
+        for name in ("weight", "running_mean", "running_var", "save_mean", "save_invstd")
+        for value, error, parts in (
+            (f(5), ValueError, ["shape is (5,)", "must be (6,)", "x.shape=(2, 6, 8, 9)"]),
+            (f(6, 1), ValueError, ["shape is (6, 1)", "must be (6,)"]),
+            (f(6, dtype="float64"), TypeError, ["dtype is float64", "must be float32"]),
+        )
+    ),
+    (("batch_norm",), {"bias": f(5)}, ValueError, ["bias.shape is (5,)", "(6,)"]),
+    (("batch_norm",), {"residual": Y}, ValueError, ["residual.shape is", "(2, 6, 8, 9)"]),
+    (("batch_norm",), {"residual": X.astype("f8")}, TypeError, ["residual.dtype is float64"]),
+    (("batch_norm",), {"running_mean": None}, TypeError, ["running_mean is None", "training"]),
+    (("batch_norm",), {"running_var": None}, TypeError, ["running_var is None", "training"]),
+    (("batch_norm_grad",), {"save_mean": None}, TypeError, ["save_mean is None"]),
+    (NORMS, {"training": 1}, TypeError, ["training is 1", "True or False"]),
+    (("batch_norm",), {"return_stats": "yes"}, TypeError, ["return_stats is 'yes'"]),
+    (("batch_norm_grad",), {"x": f(1, 6, 1, 1), "grad_y": f(1, 6, 1, 1)}, ValueError, ["2 values"]),
+    *(
+        (("batch_norm",), {name: value}, error, [f"{name} is", *parts])
+        for name in ("eps", "momentum")
+        for value, error, parts in (
+            (-0.5, ValueError, ["-0.5", "0"]),
+            (float("nan"), ValueError, ["nan", "finite"]),
+            (float("inf"), ValueError, ["inf", "finite"]),
+            (10**400, ValueError, ["finite"]),
+            ("1", TypeError, ["'1'", "a number"]),
+            (True, TypeError, ["True", "a number"]),
+            (None, TypeError, ["None", "a number"]),
+            (1j, TypeError, ["1j", "a number"]),
+            (np.ones(2), TypeError, ["a number"]),
+            ([0.1], TypeError, ["0.1", "a number"]),
+        )
+    ),
+    (("batch_norm",), {"momentum": 2}, ValueError, ["momentum is 2", "from 0 to 1"]),
     # types
     *(
         (having("x"), {"x": X.astype(dtype)}, TypeError, [f"x.dtype is {dtype}", "float32"])
@@ -329,7 +395,7 @@ def result_of(function: str) -> np.ndarray:
     return getattr(convkit, function)(**GOOD[function])
 
 
-@pytest.mark.parametrize("function", ALL)
+@pytest.mark.parametrize("function", [name for name in ALL if name not in SEVERAL_RESULTS])
 class TestOut:
     def call(self, function, out):
         return getattr(convkit, function)(**GOOD[function], out=out)
@@ -352,7 +418,8 @@ class TestOut:
             self.call(function, out)
 
     def test_that_is_not_dense_is_refused(self, function):
-        out = np.zeros(result_of(function).shape[::-1], np.float32).T
+        *sides, last = result_of(function).shape
+        out = np.zeros((*sides, 2 * last), np.float32)[..., ::2]
         with pytest.raises(ValueError, match="out must be C-contiguous"):
             self.call(function, out)
 
@@ -372,7 +439,7 @@ class TestOut:
             getattr(convkit, function)(**arguments, out=out)
 
 
-def test_a_pair_of_outs_is_checked_like_one():
+def test_several_outs_are_checked_like_one():
     y, indices = convkit.max_pool2d(POOL, 2, return_indices=True)
     for out, given in [
         (y, "numpy.ndarray"),
@@ -383,6 +450,12 @@ def test_a_pair_of_outs_is_checked_like_one():
     ]:
         with pytest.raises(TypeError, match=f"out is {given}, must be a tuple of 2 arrays"):
             convkit.max_pool2d(POOL, 2, return_indices=True, out=out)
+    arrays = GOOD["batch_norm_grad"]
+    grads = convkit.batch_norm_grad(**arrays)
+    with pytest.raises(TypeError, match=r"out is .*tuple of 3 arrays"):
+        convkit.batch_norm_grad(**arrays, out=grads[:2])
+    with pytest.raises(ValueError, match=r"out\[2\] shares memory with out\[1\]"):
+        convkit.batch_norm_grad(**arrays, out=(*grads[:2], grads[1]))
     with pytest.raises(TypeError, match=r"dtype is int32, must be int64"):
         convkit.max_pool2d(POOL, 2, return_indices=True, out=(y, indices.astype(np.int32)))
 

@@ -16,6 +16,9 @@ LINES = [
     ("pool2d", "avg-n2c3h7w8-r2s3-st2-pd1-nhwc"),
     ("gram", "n3c5h4w6-norm"),
     ("gram", "n2c5h4w6-nhwc"),
+    ("batch_norm", "n2c6h7w8-train-weight-bias-residual-relu"),
+    ("batch_norm", "n2c5h4w3-weight-bias-residual-nhwc"),
+    ("bias_grad", "n2c5h4w3-nhwc"),
     ("im2col", "n2c3h6w5-r3s2-st1-pd1"),
     ("im2col", "n2c3h6w5-r3s2-st1-pd1-nhwc"),
 ]

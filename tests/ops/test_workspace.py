@@ -71,7 +71,6 @@ def test_a_limit_refuses_who_needs_more_and_changes_no_bit(problem, direction, b
     ],
 )
 def test_widened_arrays_count_as_workspace(op, line, backend, dtype):
-    pytest.importorskip("ml_dtypes")
     problem = testing.parse(op, line)
     with testing.use_threads(1):
         for direction in problem.directions:

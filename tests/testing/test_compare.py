@@ -68,6 +68,38 @@ def test_pool_units_count_the_terms_of_a_sum(line, direction, terms):
     assert wanted.unit[0, 0, 2, 2] == pytest.approx(float(unit), rel=1e-12)
 
 
+@pytest.mark.parametrize("line", ["n4c3h24w23-train-weight-bias", "n2c3h24w23-weight-bias"])
+def test_batch_norm_units_excuse_no_cancellation(line):
+    """Both textbook shortcuts pass on data about zero and fail far from it."""
+    problem = parse("batch_norm", line)
+    for kind, is_fine in (("normal", True), ("offset", False)):
+        data = make_data(problem, "fprop", kind)
+        x = data["x"]
+        mean = data.get("running_mean", x.mean((0, 2, 3)))
+        squares = (x * x).mean((0, 2, 3)) - mean * mean
+        invstd = 1 / np.sqrt(np.maximum(data.get("running_var", squares), 0) + np.float32(1e-5))
+        scale = data["weight"] * invstd
+        shift = data["bias"] - mean * scale
+        y = x * scale.reshape(-1, 1, 1) + shift.reshape(-1, 1, 1)
+        found = [
+            testing.compare(got, wanted)
+            for got, wanted in zip(
+                (y, mean, invstd), testing.expected(problem, "fprop", data), strict=False
+            )
+        ]
+        assert all(one.ok for one in found) == is_fine, (kind, [str(one) for one in found])
+
+
+@pytest.mark.parametrize(("direction", "terms"), [("fprop", 9), ("dgrad", 4)])
+def test_adaptive_pool_units_count_the_terms_of_a_sum(direction, terms):
+    """On ones; pixel (2, 2) is in four windows of nine pixels."""
+    problem = parse("adaptive_pool2d", "avg-n1c1h13w13-p6q6")
+    data = {name: np.ones_like(a) for name, a in make_data(problem, direction).items()}
+    (wanted,) = testing.expected(problem, direction, data)
+    unit = 2.0**-23 * (np.sqrt(terms * terms) / 9 + terms / 9)
+    assert wanted.unit[0, 0, 2, 2] == pytest.approx(float(unit), rel=1e-6)
+
+
 def test_gram_units_scale_with_the_normalization():
     plain, scaled = (parse("gram", f"n1c4h3w4{word}") for word in ("", "-norm"))
     for direction in plain.directions:

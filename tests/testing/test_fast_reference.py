@@ -4,10 +4,7 @@ import numpy as np
 import pytest
 
 from convkit import reference, testing
-from convkit.testing import compare, make_data, random_problem
-
-pytest.importorskip("numba")
-from convkit.testing import fast_reference
+from convkit.testing import compare, fast_reference, make_data, random_problem
 
 # What summing in another order may change: of float64 sums, and of sums in longdouble.
 CLOSE = {"float64": 1e-13, "longdouble": 1e-16}

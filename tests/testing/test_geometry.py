@@ -6,7 +6,7 @@ import pytest
 from convkit import _native, testing
 from convkit.testing import memory, parse, random_problem, shrink
 from convkit.testing.geometry import RANDOM, fits, simpler
-from convkit.testing.lines import CLASSES
+from convkit.testing.parsing import CLASSES
 from convkit.testing.selection import all_ops
 
 

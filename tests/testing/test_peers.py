@@ -29,6 +29,16 @@ PROBLEMS = [
     ("conv_transpose2d", "n1c4h5w6-k6r3s4-st2-pd1-nhwc"),
     ("linear", "n5c16-k7-bias-residual-tanh"),
     ("linear", "n5c16-k7"),
+    ("adaptive_pool2d", "max-n2c5h9w8-p4q3"),
+    ("adaptive_pool2d", "avg-n2c5h9w8-p4q3-nhwc"),
+    ("adaptive_pool2d", "max-n2c5h9w8-global"),
+    ("adaptive_pool2d", "avg-n2c5h9w8-p1q1"),
+    ("batch_norm", "n3c4h5w6-train-weight-bias-residual-relu"),
+    ("batch_norm", "n3c4h5w6-train-nhwc"),
+    ("batch_norm", "n3c4h5w6-weight-bias-tanh"),
+    ("batch_norm", "n3c4h5w6-bias-residual"),
+    ("bias_grad", "n3c4h5w6"),
+    ("bias_grad", "n3c4h5w6-nhwc"),
 ]
 
 
@@ -66,6 +76,15 @@ def test_torch_stands_for_both_memory_formats():
     assert names("gram", "n1c4h5w5", keys=both) == ["torch"]
 
 
+def test_running_statistics_stay_as_they_were():
+    problem = parse("batch_norm", "n3c4h5w6-train-weight-bias")
+    data = make_data(problem, "fprop")
+    before = {name: array.copy() for name, array in data.items()}
+    for peer in peers(problem, "fprop", data, backend="cpu", threads=1):
+        peer.call()
+    assert all((data[name] == before[name]).all() for name in data)
+
+
 @pytest.mark.skipif(not importable("onnxruntime"), reason="needs onnxruntime and onnx")
 def test_onnx_runtime_has_the_forward_directions_and_the_transposed_convolution():
     for op, line in [
@@ -75,6 +94,11 @@ def test_onnx_runtime_has_the_forward_directions_and_the_transposed_convolution(
     ]:
         made = {d: names(op, line, d, keys=("onnxruntime",)) for d in ("fprop", "dgrad", "wgrad")}
         assert made == {"fprop": ["ONNX Runtime"], "dgrad": ["ONNX Runtime"], "wgrad": []}, op
+    for op, line in [
+        ("adaptive_pool2d", "avg-n1c4h9w9-global"),
+        ("batch_norm", "n3c4h5w6-weight-bias-relu"),
+    ]:
+        assert names(op, line, keys=("onnxruntime",)) == ["ONNX Runtime"]
 
 
 @pytest.mark.parametrize("line", ["n1c3h4w5-k4r3s3-st2-pd1-op1", "n1c3h4w5-k4r2s3-st1-pd0-dl3-op2"])

@@ -20,7 +20,7 @@ def test_every_row_is_parsed_from_the_line_it_prints(op):
         assert parse(op, nhwc.line) == nhwc
 
 
-@pytest.mark.parametrize("op", ["conv2d", "pool2d", "gram", "im2col"])
+@pytest.mark.parametrize("op", [op for op in testing.PROBLEMS if hasattr(strategies, op)])
 def test_random_problems_are_parsed_from_the_line_they_print(op):
     @strategies.examples(100)
     @given(getattr(strategies, op)())
@@ -60,6 +60,7 @@ def test_every_part_of_a_line_is_read():
         ("conv2d", "", "''"),
         ("pool2d", "n1c3h9w9-r2s2-st2-pd0", "'kind'"),
         ("gram", "n1c3h9w9-r2s2", "r, s"),
+        ("adaptive_pool2d", "max-n1c3h9w9-p2", "'q'"),
         ("fft", "n1c3h9w9", "'fft'"),
     ],
 )

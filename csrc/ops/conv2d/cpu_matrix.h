@@ -130,8 +130,14 @@ struct PieceStore {
   void tile(int64_t i, int rows, int64_t j, int cols, const T* sums) const {
     for (int r = 0; r < rows; ++r, sums += kTileCols<T>) {
       for (int v = 0; v < cols; v += kLanes<T>) {
+        const int64_t index = first + (i + r) * stride + j + v;
         const uint32_t lanes = first_lanes(min_of(cols - v, kLanes<T>));
-        add(first + (i + r) * stride + j + v, lanes, Vec<T>::load(sums + v));
+        const Vec<T> sum = Vec<T>::load(sums + v);
+        if (levels.pieces == 1) {  // nothing to add to; of short sums the walk below is a tenth
+          sum.store_masked(at + index, lanes);
+        } else {
+          add(index, lanes, sum);
+        }
       }
     }
   }

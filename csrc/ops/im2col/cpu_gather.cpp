@@ -92,7 +92,7 @@ PhasePlan plan_phases(const Im2colProblem& p) {
   // Both phases of stride 2, even where one stays zero: storing pairs is one shuffle.
   const int64_t phases = p.stride_w == 2 ? 2 : min_of(p.stride_w, reach + 1);
   const int64_t elems = p.q + reach / p.stride_w, most = 4 * (p.q + p.w) + 64;
-  return {phases, elems, p.r * p.s > kChain, max_of(elems, p.stride_w) > most};
+  return {phases, elems, p.r * p.s > kChain, max_of(phases * elems, p.stride_w) > most};
 }
 
 template <class T>
@@ -249,7 +249,9 @@ void col2im_nhwc(const Im2colProblem& p, const T* cols, T* x, const Execution& e
   Col2imScratch<T>::take(arena, p);
   const int64_t worker_bytes = arena.used_bytes();
   const int64_t pixel_elems = p.r * p.s * p.c;
-  const bool narrow = p.c < kLanes<T> && p.dilation_w == 1 && p.r * p.s <= kChain;
+  const int64_t most_terms = (p.dilation_h == 1 ? ceil_div(p.r, p.stride_h) : p.r) *
+                             ceil_div(p.s, p.stride_w);  // of a pixel, where dilation_w is 1
+  const bool narrow = p.c < kLanes<T> && p.dilation_w == 1 && most_terms <= kChain;
   run_tasks(p.n * p.h, execution.threads, [&](int64_t task, int64_t worker) {
     Arena own(static_cast<char*>(execution.workspace) + worker * worker_bytes);
     const Col2imScratch<T> scratch = Col2imScratch<T>::take(own, p);

@@ -1,4 +1,5 @@
 #include "bind/plan.h"
+#include "bind/small_images.h"
 #include "ops/pool2d/pool2d.h"
 
 namespace ck {
@@ -56,16 +57,6 @@ void set_pointers(Pool2dArrays& arrays, bool is_max, Direction direction, std::s
     arrays.y = in[0];
     if (is_max) arrays.indices_in = static_cast<const int64_t*>(in[1]);
   }
-}
-
-// Arrays of 16 bits are widened by the image, and a large one leaves the cache. To a pool, some
-// channels that lie one after the other are an image too.
-Pool2dProblem with_small_images(const Pool2dProblem& problem) {
-  constexpr int64_t kPixels = int64_t(1) << 18;
-  Pool2dProblem small = problem;
-  if (problem.layout == Layout::kNHWC) return small;
-  while (small.c % 2 == 0 && small.c * small.h * small.w > kPixels) small.c /= 2, small.n *= 2;
-  return small;
 }
 
 Task<Pool2dProblem> read_task(const Request& call, bool is_max, Direction direction) {

@@ -228,8 +228,8 @@ struct MaxBackwardWay {
   static Plan plan(const Pool2dProblem& p, int threads) {
     return plan_bands(p.layout == Layout::kNCHW ? p.n * p.c : p.n, p.h, threads);
   }
-  static MaxBackwardWay take(Arena& arena, const Pool2dProblem& p, const Plan&) {
-    return {MaxBackward<T>::take(arena, p)};
+  static MaxBackwardWay take(Arena& arena, const Pool2dProblem& p, const Plan& g) {
+    return {MaxBackward<T>::take(arena, p, g.band)};
   }
   void run(const Pool2dProblem& p, const Plan& g, const Pool2dArrays& arrays, int64_t part) {
     worker.start(p, arrays);
@@ -282,7 +282,9 @@ struct RunParts {
   template <class Way>
   void go() const {
     const typename Way::Plan plan = Way::plan(p, execution.threads);
-    const int64_t bytes = CountBytes{p, 1}.go<Way>();
+    Arena counter(nullptr);
+    Way::take(counter, p, plan);
+    const int64_t bytes = counter.used_bytes();
     run_tasks(plan.parts, execution.threads, [&](int64_t part, int64_t worker) {
       Arena arena(static_cast<char*>(execution.workspace) + worker * bytes);
       Way way = Way::take(arena, p, plan);

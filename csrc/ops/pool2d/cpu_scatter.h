@@ -2,6 +2,8 @@
 // windows: windows are walked in order and each adds its gradient where its index points. A band of
 // image rows belongs to one task, which takes from every window that reaches the band what lies in
 // it: no atomics, and each pixel adds its windows rows then columns, exactly as a gather would.
+// Where a pixel can lie in more windows than a chain has terms, it counts what it was given and has
+// the levels of cpu/sums.h.
 //
 // Any int64 may stand in a user's index array. So first, vectors at a time, each index is turned
 // into a pixel number of the band that its window covers, or -1; r comparisons do that without a
@@ -9,6 +11,7 @@
 // beyond int32 are checked one by one.
 #pragma once
 
+#include "cpu/sums.h"
 #include "ops/pool2d/cpu_rows.h"
 
 namespace ck {
@@ -18,7 +21,7 @@ namespace {
 template <class T>
 class MaxBackward {
  public:
-  static MaxBackward take(Arena& arena, const Pool2dProblem& p) {
+  static MaxBackward take(Arena& arena, const Pool2dProblem& p, int64_t band_rows) {
     MaxBackward self;
     self.nhwc_ = p.layout == Layout::kNHWC;
     // Windows at a time: rows of a plane, or the channels of a pixel.
@@ -27,6 +30,10 @@ class MaxBackward {
     self.pixels_ = arena.take<int32_t>(elems);
     self.start_ = arena.take<int32_t>(self.nhwc_ ? 0 : elems);
     self.last_ = arena.take<uint32_t>(self.nhwc_ ? 0 : elems);
+    self.long_ = most_windows(p) > kChain;
+    self.band_elems_ = self.long_ ? band_rows * p.w * (self.nhwc_ ? p.c : 1) : 0;
+    self.given_ = arena.take<int64_t>(self.band_elems_);
+    self.levels_ = arena.take<T>(kSumLevels * self.band_elems_);
     return self;
   }
 
@@ -58,6 +65,8 @@ class MaxBackward {
     const int64_t* const indices = arrays_->indices_in + y_offset;
     const Span rows = {covering(band.begin + p.pad_top, p.stride_h, tile_h, p.p).begin,
                        covering(band.end - 1 + p.pad_top, p.stride_h, tile_h, p.p).end};
+    band_begin_ = band.begin * p.w * width;
+    if (long_) __builtin_memset(given_, 0, uint64_t(band_elems_) * sizeof(int64_t));
     int64_t zeroed = band.begin;
     for (int64_t i = rows.begin; i < rows.end; i += segment_rows_) {
       const int64_t count = min_of(segment_rows_, rows.end - i);
@@ -69,21 +78,59 @@ class MaxBackward {
         zeroed = reach;
       }
       const int64_t at = i * p.q * width;
-      if (!fast_) {
-        add_checked(grad_x, grad_y + at, indices + at, i, count, band);
-      } else if (nhwc_) {
-        add_channels(grad_x, grad_y + at, indices + at, i, band);
+      if (long_) {
+        add<true>(grad_x, grad_y + at, indices + at, i, count, band);
       } else {
-        add_rows(grad_x, grad_y + at, indices + at, i, count, band);
+        add<false>(grad_x, grad_y + at, indices + at, i, count, band);
       }
     }
     if (zeroed < band.end) {
       __builtin_memset(grad_x + zeroed * p.w * width, 0,
                        uint64_t((band.end - zeroed) * p.w * width) * sizeof(T));
     }
+    if (long_) finish(grad_x, band.end * p.w * width);
   }
 
  private:
+  // Windows of one axis that may cover a pixel.
+  static int64_t most_windows(int64_t taps, int64_t stride, int64_t dilation, int64_t windows) {
+    return min_of(dilation == 1 ? ceil_div(taps, stride) : taps, windows);
+  }
+  static int64_t most_windows(const Pool2dProblem& p) {
+    return most_windows(p.r, p.stride_h, p.dilation_h, p.p) *
+           most_windows(p.s, p.stride_w, p.dilation_w, p.q);
+  }
+
+  template <bool kLong>
+  void add(T* grad_x, const T* grad_y, const int64_t* indices, int64_t i, int64_t rows, Span band) {
+    if (!fast_) {
+      add_checked<kLong>(grad_x, grad_y, indices, i, rows, band);
+    } else if (nhwc_) {
+      add_channels<kLong>(grad_x, grad_y, indices, i, band);
+    } else {
+      add_rows<kLong>(grad_x, grad_y, indices, i, rows, band);
+    }
+  }
+
+  template <bool kLong>
+  CK_INLINE void give(T* grad_x, int64_t pixel, T gradient) {
+    grad_x[pixel] += gradient;
+    if (!kLong) return;
+    const int64_t own = pixel - band_begin_, given = ++given_[own];
+    if (given % kChain != 0) return;
+    add_to_levels(levels_ + own, band_elems_, 1, given / kChain - 1, grad_x + pixel);
+    grad_x[pixel] = T(0);
+  }
+  void finish(T* grad_x, int64_t end) {
+    for (int64_t pixel = band_begin_; pixel < end; ++pixel) {
+      const int64_t own = pixel - band_begin_, chains = given_[own] / kChain;
+      if (chains == 0) continue;
+      T total;
+      add_levels(levels_ + own, band_elems_, 1, chains, &total);
+      grad_x[pixel] = total + grad_x[pixel];
+    }
+  }
+
   static constexpr int64_t kSegment = 1024;
   static constexpr int64_t kFewRows = 64;  // of a window: each is a comparison for every gradient
 
@@ -133,6 +180,7 @@ class MaxBackward {
     }
   }
 
+  template <bool kLong>
   void add_rows(T* grad_x, const T* grad_y, const int64_t* indices, int64_t i, int64_t rows,
                 Span band) {
     const Pool2dProblem& p = *p_;
@@ -142,10 +190,11 @@ class MaxBackward {
     keep_covered(
         count, [&](int64_t e) { return corner + start_[e]; }, [&](int64_t e) { return last_[e]; });
     for (int64_t e = 0; e < count; ++e) {
-      if (pixels_[e] >= 0) grad_x[pixels_[e]] += grad_y[e];
+      if (pixels_[e] >= 0) give<kLong>(grad_x, pixels_[e], grad_y[e]);
     }
   }
 
+  template <bool kLong>
   void add_channels(T* grad_x, const T* grad_y, const int64_t* indices, int64_t i, Span band) {
     const Pool2dProblem& p = *p_;
     const int64_t channels = p.c;
@@ -156,11 +205,12 @@ class MaxBackward {
       const uint32_t last = uint32_t(columns.last - columns.first);
       keep_covered(channels, [&](int64_t) { return corner; }, [&](int64_t) { return last; });
       for (int64_t c = 0; c < channels; ++c) {
-        if (pixels_[c] >= 0) grad_x[pixels_[c] * channels + c] += grad_y[c];
+        if (pixels_[c] >= 0) give<kLong>(grad_x, pixels_[c] * channels + c, grad_y[c]);
       }
     }
   }
 
+  template <bool kLong>
   void add_checked(T* grad_x, const T* grad_y, const int64_t* indices, int64_t i, int64_t rows,
                    Span band) {
     const Pool2dProblem& p = *p_;
@@ -173,7 +223,7 @@ class MaxBackward {
       const int64_t right = index % p.w - (window % p.q * p.stride_w - p.pad_left);
       if (below < 0 || below % p.dilation_h != 0 || below / p.dilation_h >= p.r) continue;
       if (right < 0 || right % p.dilation_w != 0 || right / p.dilation_w >= p.s) continue;
-      grad_x[index * width + e % width] += grad_y[e];
+      give<kLong>(grad_x, index * width + e % width, grad_y[e]);
     }
   }
 
@@ -184,6 +234,10 @@ class MaxBackward {
   int32_t* pixels_;
   int32_t* start_;  // first pixel of each window's first row, from the segment's corner
   uint32_t* last_;  // pixels of that row after the first
+  bool long_;       // sums may be longer than a chain
+  int64_t band_begin_, band_elems_;
+  int64_t* given_;  // gradients of each pixel of the band so far
+  T* levels_;
 };
 
 }  // namespace

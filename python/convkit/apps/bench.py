@@ -30,6 +30,9 @@ TINY = {
     "im2col": "n1c1h8w8-r3s3-st1-pd1",
     "conv_transpose2d": "n1c1h8w8-k1r3s3-st1-pd1",
     "linear": "n1c8-k8",
+    "adaptive_pool2d": "avg-n1c1h8w8-p4q4",
+    "batch_norm": "n1c1h8w8-weight-bias",
+    "bias_grad": "n1c1h8w8",
 }
 
 

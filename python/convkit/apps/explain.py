@@ -58,7 +58,7 @@ def _forward(op: str) -> tuple[str, str | None]:
     for name, (other, own, others) in FUNCTIONS.items():
         if (other, own, others) == (family, "fprop", fields):
             return name, direction
-    raise AssertionError(f"{op} has no forward function")
+    return op, None  # the gradient of a bias stands alone
 
 
 def command(
@@ -69,6 +69,12 @@ def command(
     ] = None,
     x: Annotated[str | None, typer.Option("--x", help="Shape of x: 32,3,224,224.")] = None,
     w: Annotated[str | None, typer.Option("--w", help="Shape of w: 64,3,7,7.")] = None,
+    grad_y: Annotated[
+        str | None, typer.Option("--grad-y", help="Shape of grad_y: conv2d_bias_grad's.")
+    ] = None,
+    output_size: Annotated[
+        str | None, typer.Option("--output-size", help="6 or 6,4: an adaptive pool's.")
+    ] = None,
     kernel_size: Annotated[str | None, typer.Option("--kernel-size", help="3 or 3,2.")] = None,
     stride: Annotated[str | None, typer.Option("--stride", help="2 or 2,1.")] = None,
     padding: Annotated[
@@ -80,6 +86,10 @@ def command(
         str | None, typer.Option("--output-padding", help="1 or 1,0: conv_transpose2d's.")
     ] = None,
     groups: Annotated[int | None, typer.Option("--groups")] = None,
+    training: Annotated[
+        bool, typer.Option("--training", help="By the statistics of the batch.")
+    ] = False,
+    weight: Annotated[bool, typer.Option("--weight", help="With a weight.")] = False,
     bias: Annotated[bool, typer.Option("--bias", help="With a bias.")] = False,
     residual: Annotated[bool, typer.Option("--residual", help="With a residual.")] = False,
     activation: Annotated[
@@ -123,6 +133,9 @@ def command(
     given: dict[str, Any] = {
         "x": x and _shape("x", x),
         "w": w and _shape("w", w),
+        "grad_y": grad_y and _shape("grad-y", grad_y),
+        "output_size": output_size and _pair(output_size),
+        "training": training or None,
         "kernel_size": kernel_size and _pair(kernel_size),
         "stride": stride and _pair(stride),
         "padding": padding and _padding(padding),
@@ -138,10 +151,12 @@ def command(
         "normalize": normalize or None,
     }
     given = {name: value for name, value in given.items() if value is not None}
+    wanted = {"weight": weight, "bias": bias, "residual": residual}
+    arrays = [name for name, is_wanted in wanted.items() if is_wanted]
     if line is None:
-        _check_options(op, given | dict.fromkeys([*["bias"] * bias, *["residual"] * residual]))
-        _add_epilogue(op, given, bias, residual)
-    elif given or bias or residual:
+        _check_options(op, given | dict.fromkeys(arrays))
+        _add_arrays(op, given, arrays)
+    elif given or arrays:
         raise InputError(f"explain: the problem line {line!r} says it all; leave the options out")
     found = list(
         run(
@@ -184,17 +199,25 @@ def _check_options(op: str, given: dict[str, Any]) -> None:
             raise InputError(f"explain: {op} needs {option}, or a problem line")
 
 
-def _add_epilogue(op: str, given: dict[str, Any], bias: bool, residual: bool) -> None:
+def _add_arrays(op: str, given: dict[str, Any], arrays: list[str]) -> None:
+    """The shapes that follow from those given."""
     import convkit
 
+    function = _forward(op)[0]
+    x = given.get("x", ())
+    per_channel = x[-1:] if given.get("layout") == "NHWC" else x[1:2]
+    if function == "batch_norm" and not given.get("training"):
+        given |= {"running_mean": per_channel, "running_var": per_channel}
     try:
-        shape = convkit.output_shape(_forward(op)[0], **given) if bias or residual else ()
+        shape = convkit.output_shape(function, **given) if arrays else ()
     except (TypeError, ValueError) as error:
         raise InputError(str(error)) from None
-    if bias:
-        given["bias"] = (given["w"][0],)
-    if residual:
-        given["residual"] = shape
+    shapes = {
+        "weight": per_channel,
+        "bias": given["w"][:1] if "w" in given else per_channel,
+        "residual": shape,
+    }
+    given |= {name: shapes[name] for name in arrays}
 
 
 def _numbers(text: str) -> tuple[int, ...] | None:

@@ -10,7 +10,18 @@ import numpy as np
 
 from convkit.apps.checks import Task, make_task
 from convkit.apps.filters import BANK_SIDE, EDGE_KERNELS, filter_bank
-from convkit.testing import Conv2d, Gram, Im2col, Pool2d, Problem
+from convkit.testing import (
+    AdaptivePool2d,
+    BatchNorm,
+    BiasGrad,
+    Conv2d,
+    ConvTranspose2d,
+    Gram,
+    Im2col,
+    Linear,
+    Pool2d,
+    Problem,
+)
 
 CYCLE = ((0, 1, 0), (0, 0, 1), (1, 0, 0))  # red takes green, green takes blue, blue takes red
 SEPIA = ((0.393, 0.769, 0.189), (0.349, 0.686, 0.168), (0.272, 0.534, 0.131))
@@ -140,12 +151,64 @@ def feature_stages(maps: np.ndarray) -> Iterator[Stage]:
             Pool2d.directions,
             x=maps,
         )
+    for kind, title in (("max", "Adaptive max"), ("avg", "Adaptive average")):
+        for key, p, q in (("adaptive", 6, 5), ("global", 1, 1)):
+            yield _stage(
+                f"{key}-{kind}-pool",
+                f"{title} pooling to {p} x {q}",
+                AdaptivePool2d(kind=kind, n=1, c=c, h=h, w=w, p=p, q=q, is_global=p * q == 1),
+                AdaptivePool2d.directions,
+                x=maps,
+            )
+    yield _stage(
+        "batch-norm",
+        "Batch normalisation with ReLU, by the picture's own statistics",
+        BatchNorm(
+            n=1,
+            c=c,
+            h=h,
+            w=w,
+            training=h * w > 1,  # one pixel has no variance
+            weight=True,
+            bias=True,
+            activation="relu",
+        ),
+        BatchNorm.directions,
+        x=maps,
+    )
+    yield _stage(
+        "bias-grad", "The gradient of a bias", BiasGrad(n=1, c=c, h=h, w=w), BiasGrad.directions
+    )
     yield _stage(
         "gram",
         "Gram matrix of the feature maps",
         Gram(n=1, c=c, h=h, w=w, normalize=True),
         Gram.directions,
         x=maps,
+    )
+    enlarge = np.full((c, 1, 4, 4), 1 / 4, np.float32)
+    yield _stage(
+        "enlarge",
+        "Twice as large: transposed depthwise 4x4, stride 2",
+        ConvTranspose2d(n=1, c=c, h=h, w=w, k=c, r=4, s=4, stride=(2, 2), padding=pads, groups=c),
+        ConvTranspose2d.directions,
+        x=maps,
+        w=enlarge,
+    )
+    yield _stage(
+        "mix-back",
+        f"Mixing channels the other way: transposed 1x1, {c} to {wide}",
+        ConvTranspose2d(n=1, c=c, h=h, w=w, k=wide, r=1, s=1),
+        ConvTranspose2d.directions,
+        x=maps,
+        w=np.ascontiguousarray(_mixer(wide, c).swapaxes(0, 1)),
+    )
+    yield _stage(
+        "linear",
+        f"Fully connected: each of the {c} maps to ten numbers",
+        Linear(n=c, c=h * w, k=10, bias=True),
+        Linear.directions,
+        x=maps.reshape(c, h * w),
     )
 
 
@@ -167,8 +230,16 @@ def crop_tasks(color: np.ndarray) -> Iterator[Task]:
     others: list[Problem] = [
         *(Pool2d(kind=kind, n=1, c=c, h=h, w=w, r=3, s=3, stride=(2, 2), padding=ones)
           for kind in ("max", "avg")),
+        *(AdaptivePool2d(kind=kind, n=1, c=c, h=h, w=w, p=p, q=q, is_global=p * q == 1)
+          for kind in ("max", "avg") for p, q in ((6, 5), (1, 1))),
         Gram(n=1, c=c, h=h, w=w, normalize=True),
         Im2col(n=1, c=c, h=h, w=w, r=3, s=3, padding=ones),
+        *(BatchNorm(n=1, c=c, h=h, w=w, weight=True, bias=True, training=training)
+          for training in ((True, False) if h * w > 1 else (False,))),
+        BiasGrad(n=1, c=c, h=h, w=w),
+        ConvTranspose2d(n=1, c=c, h=h, w=w, k=4, r=4, s=4, stride=(2, 2), padding=ones),
+        ConvTranspose2d(n=1, c=c, h=h, w=w, k=4, r=1, s=1),
+        Linear(n=c, c=h * w, k=10, bias=True),
     ]  # fmt: skip
     for layout, dtype in product(("NCHW", "NHWC"), ("float32", "float64")):
         x = color if layout == "NCHW" else nhwc(color)
@@ -177,6 +248,9 @@ def crop_tasks(color: np.ndarray) -> Iterator[Task]:
             for direction in problem.directions:
                 one = problem.with_layout(layout)
                 yield make_task("simt", one, direction, dtype, x=x, w=filters)
-        for other in others:
+        for other in (one.with_layout(layout) for one in others if layout in one.layouts):
             for direction in other.directions:
-                yield make_task("simt", other.with_layout(layout), direction, dtype, x=x)
+                yield make_task("simt", other, direction, dtype, x=x.reshape(other.x_shape))
+    widened = Im2col(n=1, c=c, h=h, w=w, r=3, s=3, padding=ones)
+    for direction in widened.directions:
+        yield make_task("simt", widened, direction, "float16", x=color)

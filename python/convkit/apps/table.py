@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # heading, width, justify; the last ones go first where the terminal is narrow.
 _COLUMNS: tuple[tuple[str, int, Literal["left", "right"]], ...] = (
     ("", 1, "left"),
-    ("op", 18, "left"),
+    ("op", 28, "left"),
     ("algorithm", 14, "left"),
     ("error E", 8, "right"),
     ("time", 8, "right"),

@@ -98,7 +98,7 @@ def run(
     crop = busiest_crop(color, *(CROP_QUICK if quick else CROP))
     size = f"{crop.shape[3]}x{crop.shape[2]}"
     tour.titles["simt"] = (
-        f"CUDA kernels through simt: a crop of {size}, both layouts, float32 and float64, "
+        f"CUDA kernels through simt: a crop of {size}, both layouts, float16 to float64, "
         f"{orders} thread orders"
     )
     tour.rows += check_simt(stages.crop_tasks(crop), orders)

@@ -3,6 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
+from convkit.ops.adaptive_pool2d import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_grad,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_grad,
+    global_avg_pool2d,
+    global_avg_pool2d_grad,
+    global_max_pool2d,
+    global_max_pool2d_grad,
+)
+from convkit.ops.batch_norm import batch_norm, batch_norm_grad
+from convkit.ops.bias_grad import conv2d_bias_grad
 from convkit.ops.conv2d import conv2d, conv2d_input_grad, conv2d_weight_grad
 from convkit.ops.conv_transpose2d import (
     conv_transpose2d,
@@ -35,10 +47,28 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         linear,
         linear_input_grad,
         linear_weight_grad,
+        conv2d_bias_grad,
+        batch_norm,
+        batch_norm_grad,
+        adaptive_avg_pool2d,
+        adaptive_avg_pool2d_grad,
+        adaptive_max_pool2d,
+        adaptive_max_pool2d_grad,
+        global_avg_pool2d,
+        global_avg_pool2d_grad,
+        global_max_pool2d,
+        global_max_pool2d_grad,
     )
 }
 
 # The parameters of ops that are arrays.
 ARRAY_PARAMETERS = frozenset(
     {"x", "w", "bias", "residual", "grad_y", "indices", "grad_gram", "cols"}
+    | {"weight", "running_mean", "running_var", "save_mean", "save_invstd"}
 )
+
+# Those that stay float32 where the others are float16 or bfloat16.
+FLOAT32_PARAMETERS: dict[str, frozenset[str]] = {
+    "batch_norm": frozenset({"weight", "bias", "running_mean", "running_var"}),
+    "batch_norm_grad": frozenset({"weight", "save_mean", "save_invstd"}),
+}

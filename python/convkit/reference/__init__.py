@@ -4,6 +4,17 @@ Names and parameters are those of convkit; sums are made in float64 (in longdoub
 inputs) and the result has the type of the first array. Nothing here shares code with the kernels.
 """
 
+from .adaptive_pool2d import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_grad,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_grad,
+    global_avg_pool2d,
+    global_avg_pool2d_grad,
+    global_max_pool2d,
+    global_max_pool2d_grad,
+)
+from .batch_norm import batch_norm, batch_norm_grad
 from .conv2d import conv2d, conv2d_bias_grad, conv2d_input_grad, conv2d_weight_grad
 from .conv_transpose2d import (
     conv_transpose2d,
@@ -16,8 +27,14 @@ from .linear import linear, linear_input_grad, linear_weight_grad
 from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 
 __all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_grad",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_grad",
     "avg_pool2d",
     "avg_pool2d_grad",
+    "batch_norm",
+    "batch_norm_grad",
     "col2im",
     "conv2d",
     "conv2d_bias_grad",
@@ -26,6 +43,10 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose2d_input_grad",
     "conv_transpose2d_weight_grad",
+    "global_avg_pool2d",
+    "global_avg_pool2d_grad",
+    "global_max_pool2d",
+    "global_max_pool2d_grad",
     "gram_matrix",
     "gram_matrix_grad",
     "im2col",

@@ -121,8 +121,8 @@ def conv2d_weight_grad(
 def conv2d_bias_grad(grad_y: np.ndarray, *, layout: str = "NCHW") -> np.ndarray:
     """Gradient of conv2d for bias: grad_b[k] = sum over n, p, q of grad_y[n, k, p, q]."""
     grad_y = np.asarray(grad_y)
-    sums = to_nchw(grad_y, layout).sum(axis=(0, 2, 3), dtype=accumulator(grad_y))
-    return np.asarray(sums, grad_y.dtype)
+    grads = to_nchw(grad_y, layout).astype(accumulator(grad_y), order="C")
+    return np.asarray(grads.sum(axis=(0, 2, 3)), grad_y.dtype)
 
 
 def activate(z: np.ndarray, activation: str | None) -> np.ndarray:

@@ -14,6 +14,7 @@ from .cases import (
     simt_order,
     use_threads,
 )
+from .channel_lines import BatchNorm, BiasGrad
 from .compare import (
     Comparison,
     Expected,
@@ -27,7 +28,17 @@ from .compare import (
 from .cost import Cost, cost_of
 from .data import KINDS, array_shapes, as_dtype, copies_only, exact_on_whole, make_data
 from .geometry import random_problem, shrink
-from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem, parse
+from .lines import (
+    AdaptivePool2d,
+    Conv2d,
+    ConvTranspose2d,
+    Gram,
+    Im2col,
+    Linear,
+    Pool2d,
+    Problem,
+)
+from .parsing import parse
 from .problems import PROBLEMS, problems
 from .report import Report
 from .roofline import Peaks, floor_seconds, measure_peaks, why_no_peaks
@@ -37,6 +48,9 @@ __all__ = [
     "FUNCTIONS",
     "KINDS",
     "PROBLEMS",
+    "AdaptivePool2d",
+    "BatchNorm",
+    "BiasGrad",
     "Comparison",
     "Conv2d",
     "ConvTranspose2d",

@@ -5,7 +5,9 @@ from typing import Any
 
 from convkit.dispatch import Call
 
+from .channel_lines import BatchNorm, BiasGrad
 from .lines import (
+    AdaptivePool2d,
     Conv2d,
     ConvTranspose2d,
     FourPads,
@@ -26,6 +28,14 @@ FUNCTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "max_pool2d_grad": ("pool2d", "dgrad", {"kind": "max"}),
     "avg_pool2d": ("pool2d", "fprop", {"kind": "avg"}),
     "avg_pool2d_grad": ("pool2d", "dgrad", {"kind": "avg"}),
+    "adaptive_max_pool2d": ("adaptive_pool2d", "fprop", {"kind": "max"}),
+    "adaptive_max_pool2d_grad": ("adaptive_pool2d", "dgrad", {"kind": "max"}),
+    "adaptive_avg_pool2d": ("adaptive_pool2d", "fprop", {"kind": "avg"}),
+    "adaptive_avg_pool2d_grad": ("adaptive_pool2d", "dgrad", {"kind": "avg"}),
+    "global_max_pool2d": ("adaptive_pool2d", "fprop", {"kind": "max", "is_global": True}),
+    "global_max_pool2d_grad": ("adaptive_pool2d", "dgrad", {"kind": "max", "is_global": True}),
+    "global_avg_pool2d": ("adaptive_pool2d", "fprop", {"kind": "avg", "is_global": True}),
+    "global_avg_pool2d_grad": ("adaptive_pool2d", "dgrad", {"kind": "avg", "is_global": True}),
     "gram_matrix": ("gram", "fprop", {}),
     "gram_matrix_grad": ("gram", "dgrad", {}),
     "im2col": ("im2col", "fprop", {}),
@@ -33,6 +43,9 @@ FUNCTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "conv_transpose2d": ("conv_transpose2d", "fprop", {}),
     "conv_transpose2d_input_grad": ("conv_transpose2d", "dgrad", {}),
     "conv_transpose2d_weight_grad": ("conv_transpose2d", "wgrad", {}),
+    "conv2d_bias_grad": ("bias_grad", "wgrad", {}),
+    "batch_norm": ("batch_norm", "fprop", {}),
+    "batch_norm_grad": ("batch_norm", "dgrad", {}),
     "linear": ("linear", "fprop", {}),
     "linear_input_grad": ("linear", "dgrad", {}),
     "linear_weight_grad": ("linear", "wgrad", {}),
@@ -52,10 +65,19 @@ def problem_of(call: Call) -> tuple[Problem, str]:
     if op == "linear":
         return _linear(call, direction), direction
     layout = given["layout"]
-    n, c, h, w = _sizes(_shape(call, "x"), layout)
+    n, c, h, w = _sizes(_arrays(call)[0] if op == "bias_grad" else _shape(call, "x"), layout)
     common: dict[str, Any] = {"n": n, "c": c, "h": h, "w": w, "layout": layout}
     if op == "gram":
         return Gram(**common, normalize=given["normalize"]), direction
+    if op == "adaptive_pool2d":
+        y_shape = call.outputs()[0][0] if direction == "fprop" else _arrays(call)[0]
+        _, _, p, q = _sizes(y_shape, layout)
+        return AdaptivePool2d(**common | {"p": p, "q": q} | fields), direction
+    if op == "bias_grad":
+        return BiasGrad(**common), direction
+    if op == "batch_norm":
+        common |= {"weight": call.arrays["weight"] is not None, "training": given["training"]}
+        return BatchNorm(**common, **_epilogue(call, direction)), direction
     common["padding"] = _padding(given["padding"])
     if op in ("conv2d", "conv_transpose2d"):
         first, second, r, s = _sizes(_shape(call, "w"), layout)

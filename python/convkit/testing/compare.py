@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from convkit import reference
-from convkit.reference.pool2d import divisor
+from convkit.reference.batch_norm import per_channel
+from convkit.reference.shapes import from_nchw, to_nchw
 
+from .channel_lines import BatchNorm, BiasGrad
 from .data import as_dtype, copies_only
-from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
+from .lines import AdaptivePool2d, Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 DEFAULT_BOUND = 8.0
 # Bits after the point, and the smallest normal exponent.
@@ -33,6 +35,11 @@ class Expected:
     exact: np.ndarray
     unit: np.ndarray
     dtype: np.dtype[Any]  # of the result
+
+    @property
+    def is_index(self) -> bool:
+        """Whether the numbers are places, which are right or wrong."""
+        return self.dtype.kind == "i"
 
 
 @dataclass(frozen=True)
@@ -101,14 +108,29 @@ def expected(problem: Problem, direction: str, data: dict[str, Any]) -> tuple[Ex
     """The exact outputs for arrays of any float type, with their error units."""
     dtype = next(iter(data.values())).dtype
     wider = np.longdouble if dtype == np.float64 else np.float64
-    computed = np.float64 if dtype == np.float64 else np.float32
-    wide = {name: a.astype(wider) if a.dtype == dtype else a for name, a in data.items()}
+    kind = np.float64 if dtype == np.float64 else np.float32
+    computed, eps = np.dtype(kind), float(np.finfo(kind).eps)
+    wide = {
+        name: a if np.issubdtype(a.dtype, np.integer) else a.astype(wider)
+        for name, a in data.items()
+    }
     outputs = run_reference(problem, direction, wide)
     with np.errstate(all="ignore"):
-        spread = 0.0 if copies_only(problem, direction) else _spread(problem, direction, wide)
-        unit = float(np.finfo(computed).eps) * (spread + np.abs(outputs[0]))
-    rest = tuple(Expected(out, np.zeros(out.shape), out.dtype) for out in outputs[1:])
-    return (Expected(outputs[0], unit, dtype), *rest)
+        spreads: tuple[Any, ...]
+        if isinstance(problem, BatchNorm):
+            spreads = batch_norm_spreads(problem, direction, wide)
+        elif copies_only(problem, direction):
+            spreads = (0.0,)
+        else:
+            spreads = (_spread(problem, direction, wide),)
+        units = [
+            eps * (spread + np.abs(output))
+            for output, spread in zip(outputs, spreads, strict=False)
+        ]
+    # What is left are whole numbers.
+    units += [np.zeros(output.shape) for output in outputs[len(units) :]]
+    dtypes = [dtype, *(computed if out.dtype.kind == "f" else out.dtype for out in outputs[1:])]
+    return tuple(map(Expected, outputs, units, dtypes))
 
 
 def compare(actual: np.ndarray, wanted: Expected, bound: float = DEFAULT_BOUND) -> Comparison:
@@ -182,10 +204,10 @@ def _spread(problem: Problem, direction: str, wide: dict[str, Any]) -> Any:
     squares = {name: a if name == "indices" else a * a for name, a in wide.items()}
     if isinstance(problem, (Conv2d, Linear)):
         return _conv2d_spread(problem, direction, squares)
-    if isinstance(problem, Pool2d):
+    if isinstance(problem, (Pool2d, AdaptivePool2d)):
         return _pool2d_spread(problem, direction, squares)
     (total,) = run_reference(problem, direction, squares)
-    if isinstance(problem, ConvTranspose2d):
+    if isinstance(problem, (ConvTranspose2d, BiasGrad)):
         return np.sqrt(problem.gemm_k(direction) * total)
     if isinstance(problem, Im2col):
         return np.sqrt(problem.windows_per_pixel * total)
@@ -194,6 +216,43 @@ def _spread(problem: Problem, direction: str, wide: dict[str, Any]) -> Any:
     return np.sqrt(
         problem.gemm_k(direction) * total / size
     )  # the squares' sum is divided by size once, not twice
+
+
+def batch_norm_spreads(
+    problem: BatchNorm, direction: str, wide: dict[str, Any]
+) -> tuple[np.ndarray, ...]:
+    """The sizes of what is added up, for each output.
+
+    y is made of weight * invstd * (x - mean), where the mean is uncertain by a part of the standard
+    deviation, and not by a part of the mean itself: numbers far from zero excuse nothing.
+    """
+    x = to_nchw(wide["x"], problem.layout)
+    axes, m = (0, 2, 3), max(problem.gemm_k("dgrad"), 1)
+    weight = np.abs(wide["weight"]) if problem.weight else np.ones(problem.c)
+    if direction == "dgrad":
+        grads, invstd = to_nchw(wide["grad_y"], problem.layout), wide["save_invstd"]
+        normal = (x - per_channel(wide["save_mean"])) * per_channel(invstd)
+        of_bias = np.sqrt(m * (grads**2).sum(axis=axes))
+        of_weight = np.sqrt(m * ((grads * normal) ** 2).sum(axis=axes))
+        of_x = np.abs(grads)
+        if problem.training:
+            # A sum's own rounding counts as much as the error of its terms.
+            sums = [np.abs(s.sum(axis=axes)) for s in (grads, grads * normal)]
+            of_x = of_x + per_channel(of_bias + sums[0]) / m
+            of_x = of_x + np.abs(normal) * per_channel(of_weight + sums[1]) / m
+        of_x = of_x * per_channel(weight * np.abs(invstd))
+        return from_nchw(of_x, problem.layout, of_x.dtype), of_weight, of_bias
+    mean = x.mean(axis=axes) if problem.training else wide["running_mean"]
+    deviation = np.abs(x - per_channel(mean))
+    var = (deviation**2).mean(axis=axes) if problem.training else wide["running_var"]
+    invstd = 1 / np.sqrt(var + problem.eps)
+    std = np.sqrt(var) if problem.training else np.zeros(problem.c)
+    of_y = (deviation + per_channel(std)) * per_channel(weight * invstd)
+    if problem.bias:
+        of_y = of_y + per_channel(np.abs(wide["bias"]))
+    if problem.residual:
+        of_y = of_y + np.abs(to_nchw(wide["residual"], problem.layout))
+    return from_nchw(of_y, problem.layout, of_y.dtype), std, invstd
 
 
 def _conv2d_spread(problem: Conv2d | Linear, direction: str, squares: dict[str, Any]) -> Any:
@@ -205,13 +264,15 @@ def _conv2d_spread(problem: Conv2d | Linear, direction: str, squares: dict[str, 
     return np.sqrt((problem.gemm_k(direction) + problem.bias + problem.residual) * total)
 
 
-def _pool2d_spread(problem: Pool2d, direction: str, squares: dict[str, Any]) -> Any:
+def _pool2d_spread(
+    problem: Pool2d | AdaptivePool2d, direction: str, squares: dict[str, Any]
+) -> Any:
     name, arrays, options = problem.call(direction, squares)
     function = _reference(problem, name, arrays[0].dtype)
-    length = problem.r * problem.s if direction == "fprop" else problem.windows_per_pixel
+    length = problem.gemm_k(direction)
     if problem.kind == "max":
         return np.sqrt(length * function(*arrays, **options))
-    places = divisor(problem.windows, problem.count_include_pad)
+    places = problem.divisors
     places = places if problem.layout == "NCHW" else places[:, :, None]
     if direction == "fprop":  # sqrt(sum of x^2) / divisor
         return np.sqrt(length * function(*arrays, **options) / places)

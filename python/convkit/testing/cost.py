@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from convkit.arrays import itemsize
 
+from .channel_lines import BatchNorm, BiasGrad
 from .data import array_shapes
-from .lines import Conv2d, ConvTranspose2d, Linear, Pool2d, Problem
+from .lines import AdaptivePool2d, Conv2d, ConvTranspose2d, Linear, Pool2d, Problem
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ def cost_of(problem: Problem, direction: str, dtype: str = "float32") -> Cost:
     fall in padding count like the others (conv2d: 2*N*K*P*Q*(C/groups)*R*S in every direction;
     conv_transpose2d: 2*N*C*H*W*(K/groups)*R*S; linear: 2*N*C*K), an epilogue counts nothing.
     A maximum or an addition of a pool is one. A Gram matrix is symmetric, so its forward direction
-    counts each pair of channels once. im2col moves data: none. An algorithm may do fewer (Winograd)
+    counts each pair of channels once. im2col moves data: none. batch_norm counts an element's steps
+    in the sums and in the result. An algorithm may do fewer (Winograd)
     or more (a padded tile).
 
     Bytes are each array once, as if the caches were endless and empty at first: whole arrays, also
@@ -51,27 +53,43 @@ def cost_of(problem: Problem, direction: str, dtype: str = "float32") -> Cost:
     arrays = array_shapes(problem, direction)
     return Cost(
         problem.flops_in(direction),
-        sum(_bytes(shape, _dtype_of(name, dtype)) for name, shape in arrays.items()),
-        sum(
-            _bytes(shape, _dtype_of(name, dtype))
-            for name, shape in _results(problem, direction).items()
+        *(
+            sum(
+                _bytes(shape, _dtype_of(name, dtype, problem.float32_arrays))
+                for name, shape in named.items()
+            )
+            for named in (arrays, _results(problem, direction))
         ),
     )
 
 
 def _results(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]:
     """What a direction writes."""
+    if isinstance(problem, BatchNorm):
+        return _batch_norm_results(problem, direction)
     if direction == "dgrad":
         return {"grad_x": problem.x_shape}
     if isinstance(problem, (Conv2d, ConvTranspose2d, Linear)) and direction == "wgrad":
         return {"grad_w": problem.w_shape}
-    if isinstance(problem, Pool2d) and problem.kind == "max":
+    if isinstance(problem, BiasGrad):
+        return {"grad_bias": (problem.c,)}
+    if isinstance(problem, (Pool2d, AdaptivePool2d)) and problem.kind == "max":
         return {"y": problem.y_shape, "indices": problem.y_shape}
     return {"y": problem.y_shape}
 
 
-def _dtype_of(name: str, dtype: str) -> str:
-    return "int64" if name == "indices" else dtype
+def _batch_norm_results(problem: BatchNorm, direction: str) -> dict[str, tuple[int, ...]]:
+    per_channel = (problem.c,)
+    if direction == "dgrad":
+        return {"grad_x": problem.x_shape, "grad_weight": per_channel, "grad_bias": per_channel}
+    statistics = ("save_mean", "save_invstd") if problem.training else ()
+    return {"y": problem.y_shape, **dict.fromkeys(statistics, per_channel)}
+
+
+def _dtype_of(name: str, dtype: str, float32: frozenset[str]) -> str:
+    if name == "indices":
+        return "int64"
+    return "float32" if name in float32 and itemsize(dtype) == 2 else dtype
 
 
 def _bytes(shape: tuple[int, ...], dtype: str) -> int:

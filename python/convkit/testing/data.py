@@ -7,22 +7,39 @@ from typing import Any
 import numpy as np
 
 from convkit import reference
-from convkit.reference.pool2d import divisor
 
-from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
+from .channel_lines import BatchNorm, BiasGrad
+from .lines import AdaptivePool2d, Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
-KINDS = ("whole", "normal", "one_signed", "wide", "flat", "nan")
+KINDS = ("whole", "normal", "one_signed", "wide", "flat", "offset", "nan")
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 _LARGEST_WHOLE = 4
+_POOLS = (Pool2d, AdaptivePool2d)
 
 
 def as_dtype(name: Any) -> np.dtype[Any]:
-    """The NumPy type of a name; bfloat16 comes from ml_dtypes."""
-    if name == "bfloat16":
-        import ml_dtypes
+    """The NumPy type of a name; bfloat16 comes from ml_dtypes.
 
+    Raises: ValueError for bfloat16 where that package is missing.
+    """
+    if name == "bfloat16":
+        try:
+            import ml_dtypes
+        except ImportError:
+            message = "bfloat16 needs the package ml_dtypes: pip install 'convkit[bfloat16]'"
+            raise ValueError(message) from None
         name = ml_dtypes.bfloat16
     dtype: np.dtype[Any] = np.dtype(name)
     return dtype
+
+
+def available_dtypes() -> tuple[str, ...]:
+    """The types of DTYPES that NumPy has here."""
+    try:
+        as_dtype("bfloat16")
+    except ValueError:
+        return tuple(name for name in DTYPES if name != "bfloat16")
+    return DTYPES
 
 
 def make_data(
@@ -35,8 +52,9 @@ def make_data(
     """The arrays that a direction of a problem reads, dense and in the problem's layout.
 
     kind: "whole" (small whole numbers, see exact_on_whole), "normal", "one_signed" (0.5 to 1.5),
-    "wide" (six decades), "flat" (one number: equal terms round the same way at every step) or "nan"
-    (normal, with one NaN or infinity where no zero padding is multiplied by it).
+    "wide" (six decades), "flat" (one number: equal terms round the same way at every step),
+    "offset" (normal about 1000) or "nan" (normal, with one NaN or infinity where no zero padding is
+    multiplied by it).
     Both layouts of a problem get the same values.
     """
     if kind not in KINDS:
@@ -48,13 +66,24 @@ def make_data(
         values = _draw(rng, shape, kind, problem.layout)
         if kind == "whole" and name in ("x", "grad_y"):
             values *= whole_factor(problem, direction) or 1
-        data[name] = np.ascontiguousarray(values, dtype=as_dtype(dtype))
+        if name in ("running_var", "save_invstd"):
+            values = np.abs(values) + 0.5
+        kept = name in problem.float32_arrays and as_dtype(dtype).itemsize == 2
+        data[name] = np.ascontiguousarray(values, dtype="float32" if kept else as_dtype(dtype))
+    if isinstance(problem, BatchNorm) and problem.training and direction == "dgrad":
+        wide = {name: array.astype(np.float64) for name, array in data.items()}
+        name, arrays, options = problem.call("fprop", wide)
+        _, mean, invstd = getattr(reference, name)(*arrays, **options)
+        data["save_mean"] = mean.astype(data["save_mean"].dtype)
+        data["save_invstd"] = invstd.astype(data["save_invstd"].dtype)
     if kind == "nan":
-        spoilt = data["grad_y" if direction == "dgrad" else "x"]
+        spoilt = data["grad_y" if direction == "dgrad" or "x" not in data else "x"]
         nhwc = problem.layout == "NHWC" and spoilt.ndim == 4
         _spoil(spoilt.transpose(0, 3, 1, 2) if nhwc else spoilt, rng, seed)
     if "indices" in data:
-        forward = {"x": np.ascontiguousarray(_draw(rng, problem.x_shape, kind, problem.layout))}
+        # On flat images every window has a maximum of its own; shared ones make the long sums.
+        drawn = _draw(rng, problem.x_shape, "normal" if kind == "flat" else kind, problem.layout)
+        forward = {"x": np.ascontiguousarray(drawn)}
         name, arrays, options = problem.call("fprop", forward)
         data["indices"] = getattr(reference, name)(*arrays, **options)[1]
     return data
@@ -63,10 +92,14 @@ def make_data(
 def array_shapes(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]:
     """The arrays that a direction reads, by the name they have in make_data."""
     shapes: dict[str, tuple[int, ...]] = {}
-    if direction != "dgrad" or isinstance(problem, Gram):
+    if isinstance(problem, BiasGrad):
+        return {"grad_y": problem.y_shape}
+    if direction != "dgrad" or isinstance(problem, Gram | BatchNorm):
         shapes["x"] = problem.x_shape
     if direction != "fprop":
         shapes["grad_y"] = problem.y_shape
+    if isinstance(problem, BatchNorm):
+        return shapes | _batch_norm_shapes(problem, direction)
     if isinstance(problem, (Conv2d, ConvTranspose2d, Linear)) and direction != "wgrad":
         shapes["w"] = problem.w_shape
     if isinstance(problem, (Conv2d, Linear)):
@@ -74,8 +107,26 @@ def array_shapes(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]
             shapes["bias"] = (problem.k,)
         if direction == "fprop" and problem.residual:
             shapes["residual"] = problem.y_shape
-    if isinstance(problem, Pool2d) and problem.kind == "max" and direction == "dgrad":
+    if isinstance(problem, _POOLS) and problem.kind == "max" and direction == "dgrad":
         shapes["indices"] = problem.y_shape
+    return shapes
+
+
+def _batch_norm_shapes(problem: BatchNorm, direction: str) -> dict[str, tuple[int, ...]]:
+    forward = direction == "fprop"
+    given = {
+        "weight": problem.weight,
+        "bias": problem.bias and forward,
+        "running_mean": forward and not problem.training,
+        "running_var": forward and not problem.training,
+        "save_mean": not forward,
+        "save_invstd": not forward,
+    }
+    shapes: dict[str, tuple[int, ...]] = {
+        name: (problem.c,) for name, is_given in given.items() if is_given
+    }
+    if forward and problem.residual:
+        shapes["residual"] = problem.y_shape
     return shapes
 
 
@@ -83,6 +134,8 @@ def exact_on_whole(problem: Problem, direction: str) -> bool:
     """Whether every step on "whole" data is a whole number, so that all algorithms must agree."""
     if isinstance(problem, (Conv2d, Linear)):
         return direction != "fprop" or problem.activation in (None, "relu")
+    if isinstance(problem, BatchNorm):
+        return False
     if isinstance(problem, Gram):
         size = problem.c * problem.h * problem.w
         return not problem.normalize or size & (size - 1) == 0
@@ -91,17 +144,17 @@ def exact_on_whole(problem: Problem, direction: str) -> bool:
 
 def whole_factor(problem: Problem, direction: str) -> int | None:
     """What whole numbers are multiplied by so that an average's divisions leave no rest."""
-    if not isinstance(problem, Pool2d) or problem.kind == "max":
+    if not isinstance(problem, _POOLS) or problem.kind == "max":
         return 1
-    divisors = divisor(problem.windows, problem.count_include_pad)
-    factor = math.lcm(*(int(d) for d in np.unique(divisors)))
-    fits = factor * _LARGEST_WHOLE * problem.r * problem.s < 2**24
+    factor = math.lcm(*(int(d) for d in np.unique(problem.divisors)))
+    terms = max(problem.gemm_k("fprop"), problem.gemm_k("dgrad"))
+    fits = factor * _LARGEST_WHOLE * terms < 2**24
     return factor if fits else None
 
 
 def copies_only(problem: Problem, direction: str) -> bool:
     """Whether the op rounds nothing, whatever the data: its result must agree bit for bit."""
-    if isinstance(problem, Pool2d):
+    if isinstance(problem, _POOLS):
         return problem.kind == "max" and direction == "fprop"
     return isinstance(problem, Im2col) and direction == "fprop"
 
@@ -124,6 +177,8 @@ def _draw(rng: np.random.Generator, shape: tuple[int, ...], kind: str, layout: s
     if kind == "flat":
         return np.full(shape, rng.uniform(0.5, 1.5))
     values = rng.standard_normal(shape)
+    if kind == "offset":
+        values += 1000
     if kind == "wide":
         values *= 10.0 ** rng.uniform(-3, 3, shape)
     return values

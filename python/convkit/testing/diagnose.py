@@ -61,7 +61,7 @@ def _diagnose(found: Examination) -> _Diagnosis | None:
         if output.shape != wanted.exact.shape:
             shape = f"the shape is {output.shape}, must be {wanted.exact.shape}"
             return _Diagnosis(shape, list(_of_shape(output, wanted)), [])
-        bound = found.check.bound if i == 0 else 0.0
+        bound = 0.0 if wanted.is_index else found.check.bound
         wrong = errors(output, wanted) > bound
         if wrong.any():
             values = [*mistakes(found, i), *_of_values(output, wanted, wrong)]

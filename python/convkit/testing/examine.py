@@ -11,7 +11,7 @@ import numpy as np
 
 from . import memory
 from .compare import Comparison, Expected, compare, expected, same_bits
-from .data import exact_on_whole, make_data
+from .data import array_shapes, exact_on_whole, make_data
 from .geometry import fits, shrink
 from .lines import Problem
 from .subjects import Algorithm, Refused, Stranger, able
@@ -36,8 +36,7 @@ class Case:
     @property
     def function(self) -> str:
         """The public function."""
-        shapes: dict[str, Any] = dict.fromkeys(("x", "w", "grad_y", "indices"))
-        return self.problem.call(self.direction, shapes)[0]
+        return self.problem.call(self.direction, array_shapes(self.problem, self.direction))[0]
 
     @property
     def options(self) -> str:
@@ -210,16 +209,17 @@ def _compare(
         return np.inf, [Fault("shape", text)]
     worst, faults = 0.0, []
     for i, (output, one, (shape, dtype)) in enumerate(zip(outputs, wanted, types, strict=False)):
-        what = "the result" if i == 0 else "the second result (indices)"
+        what = ("the result", "the second result", "the third result")[i]
+        what += " (indices)" if one.is_index else ""
         if output.shape != shape:
             faults.append(Fault("shape", f"{what} has shape {output.shape}, must be {shape}"))
             continue
         if output.dtype != dtype:
             faults.append(Fault("dtype", f"{what} is {output.dtype}, must be {dtype}"))
-        comparison = compare(output, one, bound if i == 0 else 0.0)
+        comparison = compare(output, one, 0.0 if one.is_index else bound)
         worst = max(worst, comparison.error)
         if not comparison.ok:
-            rounded = i == 0 and comparison.error * epsilon(dtype.name) < ROUNDING
+            rounded = not one.is_index and comparison.error * epsilon(dtype.name) < ROUNDING
             symptom = "precision" if rounded else "values"
             faults.append(Fault(symptom, _wrong(what, comparison, kind)))
     return (np.inf if faults and worst == 0 else worst), faults

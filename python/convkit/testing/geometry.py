@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
+from .channel_lines import BatchNorm, BiasGrad
+from .lines import AdaptivePool2d, Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 # Sides of tiles and of vectors, one below and one above.
 _EDGES = (15, 16, 17, 31, 32, 33, 47, 63, 64, 65, 96, 127, 128, 129, 255, 256, 257, 300)
@@ -265,6 +266,39 @@ def _conv_transpose2d(rng: np.random.Generator) -> Problem:
     return ConvTranspose2d(**drawn, c=c, k=k, groups=groups, flip=_chance(rng, 0.2))
 
 
+def _bias_grad(rng: np.random.Generator) -> Problem:
+    return BiasGrad(**_images(rng))
+
+
+def _batch_norm(rng: np.random.Generator) -> Problem:
+    sizes = _images(rng)
+    enough = sizes["n"] * sizes["h"] * sizes["w"] > 1  # for a variance
+    activation = str(rng.choice(["", "", "relu", "tanh", "sigmoid"]))
+    return BatchNorm(
+        **sizes,
+        training=enough and _chance(rng, 0.6),
+        weight=_chance(rng, 0.6),
+        bias=_chance(rng, 0.5),
+        residual=_chance(rng, 0.3),
+        activation=activation or None,
+    )
+
+
+def _images(rng: np.random.Generator) -> dict[str, Any]:
+    h, w = (int(one) for one in rng.integers(1, 41, 2))
+    return {"n": _batch(rng), "c": _count(rng), "h": h, "w": w, "layout": _layout(rng)}
+
+
+def _adaptive_pool2d(rng: np.random.Generator) -> Problem:
+    sizes = _images(rng)
+    most = max(sizes["h"], sizes["w"]) if _chance(rng, 0.5) else 8
+    p, q = (1, 1) if _chance(rng, 0.15) else _pair(rng, most)
+    kind = str(rng.choice(["max", "avg"]))
+    if _chance(rng, 0.3):
+        return AdaptivePool2d(**sizes, kind=kind, p=1, q=1, is_global=True)
+    return AdaptivePool2d(**sizes, kind=kind, p=p, q=q)
+
+
 def _linear(rng: np.random.Generator) -> Problem:
     activation = str(rng.choice(["", "", "relu", "tanh", "sigmoid"]))
     return Linear(
@@ -284,4 +318,7 @@ RANDOM: dict[str, Callable[[np.random.Generator], Problem]] = {
     "im2col": _im2col,
     "conv_transpose2d": _conv_transpose2d,
     "linear": _linear,
+    "adaptive_pool2d": _adaptive_pool2d,
+    "batch_norm": _batch_norm,
+    "bias_grad": _bias_grad,
 }

@@ -4,20 +4,23 @@ conv2d  n1c3h227w227-k96r11s11-st4-pd0      pool2d  max-n1c96h55w55-r3s3-st2-pd0
 gram    n1c64h56w56                         im2col  n1c3h8w8-r3s3-st1-pd1
 conv_transpose2d  n1c8h5w5-k4r3s3-st2-pd1-op1 (from c to k channels; output padding op)
 linear  n16c400-k120-bias-relu (n rows of c features to k)
+batch_norm  n8c64h56w56-train-weight-bias   bias_grad  n8c64h56w56
+adaptive_pool2d  max-n1c8h13w11-p6q4 (p x q outputs), max-n1c8h13w11-global
 
 Optional words follow in any order: stride st2 or st2x1 (height x width); padding pd1, pd1x2,
 pt0pb1pl0pr1 (top, bottom, left, right), same, valid, full; dilation dl2 or dl2x1; groups g32;
 flip; bias; residual; relu, tanh, sigmoid; ceil; realpixels (an average over real pixels only);
-norm; nhwc.
+norm; train (batch statistics); weight; nhwc.
 """
 
 import dataclasses
 import math
-import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from convkit.reference import shapes
+import numpy as np
+
+from convkit.reference import adaptive_pool2d, pool2d, shapes
 
 Pair = tuple[int, int]
 FourPads = tuple[Pair, Pair]
@@ -31,6 +34,8 @@ class Problem:
     op: ClassVar[str]
     directions: ClassVar[tuple[str, ...]] = ("fprop", "dgrad")
     layouts: ClassVar[tuple[str, ...]] = ("NCHW", "NHWC")
+    # Arrays that stay float32 beside ones of 16 bits.
+    float32_arrays: ClassVar[frozenset[str]] = frozenset()
 
     n: int
     c: int
@@ -87,6 +92,14 @@ class Problem:
     def call(self, direction: str, data: dict[str, Any]) -> Call:
         """(function name, arguments, keyword arguments): the same for convkit and its reference."""
         raise NotImplementedError
+
+    def images_independent(self, direction: str) -> bool:
+        """Whether an image has the same result alone and inside a batch."""
+        return direction != "wgrad"
+
+    def saved(self, data: dict[str, Any], outputs: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
+        """What the gradient takes of the forward call: of its arrays and its results."""
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,6 +320,11 @@ class Pool2d(_Windowed):
         )
 
     @property
+    def divisors(self) -> np.ndarray:
+        """(P, Q): what each window of an average is divided by."""
+        return pool2d.divisor(self.windows, self.count_include_pad)
+
+    @property
     def y_shape(self) -> tuple[int, int, int, int]:
         return self.in_layout(self.n, self.c, *self.output)
 
@@ -314,6 +332,9 @@ class Pool2d(_Windowed):
         outputs = self.n * self.c * math.prod(self.output)
         one_term = self.kind == "max" and direction == "dgrad"  # the maximum's pixel alone
         return outputs if one_term else outputs * self.r * self.s
+
+    def saved(self, data: dict[str, Any], outputs: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
+        return {"indices": outputs[1]} if self.kind == "max" else {}
 
     def call(self, direction: str, data: dict[str, Any]) -> Call:
         options: dict[str, Any] = {
@@ -337,6 +358,68 @@ class Pool2d(_Windowed):
         if direction == "fprop":
             return "avg_pool2d", (data["x"], size), options
         return "avg_pool2d_grad", (data["grad_y"], self.x_shape, size), options
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptivePool2d(Problem):
+    """Maximum (with indices) or average over p x q windows that share the image out."""
+
+    op: ClassVar[str] = "adaptive_pool2d"
+
+    kind: str
+    p: int
+    q: int
+    # Asked of the global_* functions. A factory, because no simpler problem asks another function.
+    is_global: bool = dataclasses.field(default_factory=bool)
+
+    def _parts(self) -> tuple[str, ...]:
+        output = "global" if self.is_global else f"p{self.p}q{self.q}"
+        return self.kind, *super()._parts(), output
+
+    @property
+    def output(self) -> Pair:
+        """(P, Q)."""
+        return self.p, self.q
+
+    @property
+    def divisors(self) -> np.ndarray:
+        """(P, Q): the pixels of each window."""
+        return adaptive_pool2d.areas((self.h, self.w), self.output)
+
+    @property
+    def y_shape(self) -> tuple[int, int, int, int]:
+        if self.is_global and self.output != (1, 1):
+            raise ValueError(f"output is {self.output}, must be (1, 1) of a global pool")
+        return self.in_layout(self.n, self.c, *self.output)
+
+    def flops_in(self, direction: str) -> int:
+        one_term = self.kind == "max" and direction == "dgrad"  # the maximum's pixel alone
+        terms = self.p * self.q if one_term else int(self.divisors.sum())
+        return self.n * self.c * terms
+
+    def saved(self, data: dict[str, Any], outputs: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
+        return {"indices": outputs[1]} if self.kind == "max" else {}
+
+    def gemm_k(self, direction: str) -> int:
+        """The pixels of the largest window, or the most windows that hold one pixel."""
+        sides = ((self.h, self.p), (self.w, self.q))
+        return math.prod(
+            max(
+                one.stop - one.start
+                for one in adaptive_pool2d.ranges(*(axis if direction == "fprop" else axis[::-1]))
+            )
+            for axis in sides
+        )
+
+    def call(self, direction: str, data: dict[str, Any]) -> Call:
+        options: dict[str, Any] = {"layout": self.layout}
+        function = f"{'global' if self.is_global else 'adaptive'}_{self.kind}_pool2d"
+        if direction == "fprop":
+            size = () if self.is_global else (self.output,)
+            indexed = {"return_indices": True} if self.kind == "max" else {}
+            return function, (data["x"], *size), options | indexed
+        arrays = (data["grad_y"], data["indices"]) if self.kind == "max" else (data["grad_y"],)
+        return f"{function}_grad", (*arrays, self.x_shape), options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -452,71 +535,6 @@ class Linear(Problem):
             return "linear_weight_grad", (data["grad_y"], data["x"]), {}
         options = {"activation": self.activation, "residual": data.get("residual")}
         return "linear", (data["x"], data["w"], data.get("bias")), options
-
-
-CLASSES: dict[str, type[Problem]] = {
-    one.op: one for one in (Conv2d, ConvTranspose2d, Pool2d, Gram, Im2col, Linear)
-}
-
-_WORDS: dict[str, dict[str, Any]] = {
-    "same": {"padding": "same"},
-    "valid": {"padding": "valid"},
-    "full": {"padding": "full"},
-    "flip": {"flip": True},
-    "bias": {"bias": True},
-    "residual": {"residual": True},
-    "relu": {"activation": "relu"},
-    "tanh": {"activation": "tanh"},
-    "sigmoid": {"activation": "sigmoid"},
-    "ceil": {"ceil_mode": True},
-    "realpixels": {"count_include_pad": False},
-    "norm": {"normalize": True},
-    "nhwc": {"layout": "NHWC"},
-    "max": {"kind": "max"},
-    "avg": {"kind": "avg"},
-}
-_SIZES = re.compile(r"(?:[nchwkrsg]\d+)+")
-_PAIRS = re.compile(r"(st|dl|pd|op)(\d+)(?:x(\d+))?")
-_PADS = re.compile(r"pt(\d+)pb(\d+)pl(\d+)pr(\d+)")
-
-
-def parse(op: str, line: str, *, name: str = "", tags: frozenset[str] = frozenset()) -> Problem:
-    """The problem that a line describes.
-
-    >>> parse("conv2d", "n1c3h227w227-k96r11s11-st4-pd0").output
-    (55, 55)
-    """
-    if op not in CLASSES:
-        raise ValueError(f"op is {op!r}, known are {', '.join(CLASSES)}")
-    fields: dict[str, Any] = {}
-    for word in line.split("-"):
-        fields |= _parse_word(word, line)
-    known = {field.name for field in dataclasses.fields(CLASSES[op])}
-    if strange := fields.keys() - known:
-        raise ValueError(f"{line!r}: {op} has no {', '.join(sorted(strange))}")
-    try:
-        return CLASSES[op](**fields, name=name or line, tags=tags)
-    except TypeError as error:  # a size is missing
-        raise ValueError(f"{line!r}: {error}") from None
-
-
-def _parse_word(word: str, line: str) -> dict[str, Any]:
-    if word in _WORDS:
-        return _WORDS[word]
-    if _SIZES.fullmatch(word):
-        sizes = {key: int(value) for key, value in re.findall(r"([a-z])(\d+)", word)}
-        return {("groups" if key == "g" else key): value for key, value in sizes.items()}
-    if match := _PADS.fullmatch(word):
-        top, bottom, left, right = map(int, match.groups())
-        return {"padding": ((top, bottom), (left, right))}
-    if match := _PAIRS.fullmatch(word):
-        key, first, second = match.groups()
-        height, width = int(first), int(second or first)
-        if key == "pd":
-            return {"padding": ((height, height), (width, width))}
-        names = {"st": "stride", "dl": "dilation", "op": "output_padding"}
-        return {names[key]: (height, width)}
-    raise ValueError(f"{line!r}: cannot read {word!r}")
 
 
 def _pair_text(pair: Pair) -> str:

@@ -20,7 +20,8 @@ def mistakes(found: Examination, output: int) -> list[str]:
     """The known mistakes that explain an output of a call within its bound."""
     case = found.check.case
     actual = found.outputs[output]
-    bound = max(found.check.bound, DEFAULT_BOUND) if output == 0 else 0.0
+    is_index = found.wanted[output].is_index
+    bound = 0.0 if is_index else max(found.check.bound, DEFAULT_BOUND)
     sentences: list[str] = []
     for text, problem, data in _variants(case.problem, case.direction, found.data):
         if len(sentences) == _MOST_NAMED:

@@ -8,7 +8,8 @@ near a million operations.
 """
 
 from . import networks
-from .lines import Problem, parse
+from .lines import Problem
+from .parsing import parse
 
 _CONV2D = """
 core first                n1c3h20w20-k16r5s5-st1-pd0
@@ -156,6 +157,9 @@ edge max_ceil_over_image  max-n1c2h2w3-r3s3-st2x3-pd0-ceil
 edge max_full_window      max-n3c5h6w5-r6s5-st1-pd0
 edge max_wide             max-n1c2h1w301-r1s3-st1x2-pd0x1
 edge max_tall             max-n1c1h270w2-r4s1-st3x1-pd0
+long max_shared           max-n1c1h64w64-r32s32-st1-pd0
+edge max_shared_tall      max-n1c1h160w9-r70s4-st1-pd0
+edge max_shared_dilated   max-n1c1h60w31-r24s12-st1-pd0-dl2
 edge max_many_channels    max-n1c130h4w4-r2s2-st2-pd0
 edge max_many_images      max-n37c3h3w3-r2s2-st1-pd1
 edge avg_pixel            avg-n1c1h1w1-r1s1-st1-pd0
@@ -184,6 +188,49 @@ layer googlenet.3a_pool   max-n1c192h28w28-r3s3-st1-pd1
 layer googlenet.avg       avg-n1c1024h7w7-r7s7-st1-pd0
 layer resnet50.avg        avg-n1c2048h7w7-r7s7-st1-pd0
 huge pixels               max-n1c1h46342w46342-r2s2-st2-pd0
+"""
+
+_ADAPTIVE_POOL2D = """
+core max_13_to_6          max-n1c8h13w13-p6q6
+core max_halves           max-n2c7h14w12-p7q6
+core max_tail             max-n2c5h20w17-p6q5
+core max_global           max-n2c9h7w7-global
+core avg_13_to_6          avg-n1c8h13w13-p6q6
+core avg_halves           avg-n2c7h14w12-p7q6
+core avg_tail             avg-n2c5h20w17-p6q5
+core avg_global           avg-n2c19h7w7-global
+edge max_pixel            max-n1c1h1w1-p1q1
+edge max_one_window       max-n3c5h6w9-p1q1
+edge max_empty_batch      max-n0c3h5w4-p2q3
+edge max_same             max-n1c3h7w7-p7q7
+edge max_enlarged         max-n1c3h4w5-p7q11
+edge max_mixed            max-n2c3h9w4-p2q6
+edge max_one_row          max-n1c3h1w37-p1q8
+edge max_one_column       max-n1c2h41w1-p6q1
+edge max_wide             max-n1c2h5w67-p2q9
+edge max_many_channels    max-n1c130h5w4-p3q3
+edge max_many_windows     max-n1c2h2w2-p19q21
+edge avg_pixel            avg-n1c1h1w1-p1q1
+edge avg_one_window       avg-n3c5h6w9-p1q1
+edge avg_empty_batch      avg-n0c3h5w4-p2q3
+edge avg_same             avg-n1c3h7w7-p7q7
+edge avg_enlarged         avg-n1c3h4w5-p7q11
+edge avg_mixed            avg-n2c3h9w4-p2q6
+edge avg_one_row          avg-n1c3h1w37-p1q8
+edge avg_one_column       avg-n1c2h41w1-p6q1
+edge avg_wide             avg-n1c2h5w267-p2q5
+edge avg_many_channels    avg-n1c130h5w4-p3q3
+edge avg_many_windows     avg-n1c2h2w2-p19q21
+edge avg_long             avg-n1c2h101w103-p2q3
+long avg_long_row         avg-n1c1h2w6001-p1q2
+long avg_long_windows     avg-n1c1h3w2-p40q90
+long max_long_windows     max-n1c1h1w2-p40q90
+layer alexnet.avg         avg-n1c256h13w13-p6q6
+layer vgg16.avg           avg-n1c512h7w7-p7q7
+layer vgg16.avg_224       avg-n1c512h14w14-p7q7
+layer googlenet.aux       avg-n1c512h14w14-p4q4
+layer resnet50.global     avg-n1c2048h7w7-global
+layer spp.max             max-n1c256h13w13-p4q4
 """
 
 _CONV_TRANSPOSE2D = """
@@ -288,6 +335,63 @@ huge pixels               n1c1h15448w15448-r3s3-st1-pd1
 """
 
 
+_BATCH_NORM = """
+core train                n2c8h7w6-train-weight-bias
+core train_plain          n3c5h4w4-train
+core train_epilogue       n2c6h5w7-train-weight-bias-residual-relu
+core train_long           n4c3h24w23-train-weight-bias
+core inference            n2c8h7w6-weight-bias
+core inference_plain      n1c5h9w7
+core inference_epilogue   n2c13h5w7-weight-bias-residual-relu
+core inference_tanh       n2c4h6w6-weight-bias-tanh
+edge train_two_values     n2c3h1w1-train-weight-bias
+edge train_one_image      n1c4h3w5-train-weight-bias-sigmoid
+edge train_one_channel    n2c1h9w7-train-bias
+edge train_one_pixel      n37c19h1w1-train-weight-bias-residual
+edge train_many_channels  n2c130h3w3-train-weight-bias
+edge train_channels_67    n3c67h5w4-train-weight-residual-relu
+edge train_row            n1c3h1w300-train-weight-bias
+edge train_many_images    n70c3h3w3-train-weight-bias
+edge train_chunks         n3c2h70w71-train-weight-bias
+edge train_long_plane     n1c2h130w131-train-weight-bias
+edge train_long_batch     n5000c3h1w1-train-weight-bias
+edge empty_batch          n0c3h4w5-weight-bias-residual
+edge pixel                n1c1h1w1-weight-bias
+edge one_channel          n3c1h9w7-bias-relu
+edge one_pixel            n37c19h1w1-weight-residual
+edge channels_3           n2c3h20w21-weight-bias-residual
+edge channels_130         n1c130h3w5-weight-bias-sigmoid
+edge channels_1025        n2c1025h2w3-weight-bias
+edge long_plane           n1c2h130w131-weight-bias-relu
+layer resnet50.bn1_train  n2c64h112w112-train-weight-bias-relu
+layer resnet50.2c_train   n2c256h56w56-train-weight-bias-residual-relu
+layer resnet50.5c_train   n2c2048h7w7-train-weight-bias-residual-relu
+layer resnet50.bn1        n1c64h112w112-weight-bias-relu
+layer vgg16_bn.1_1        n1c64h224w224-weight-bias-relu
+layer resnet50.5c         n1c2048h7w7-weight-bias-residual-relu
+huge pixels               n1c1h46341w46341-train
+"""
+
+_BIAS_GRAD = """
+core small                n2c8h7w6
+core tail                 n3c19h7w5
+core long                 n4c3h24w23
+edge single               n1c1h1w1
+edge empty_batch          n0c3h4w5
+edge one_channel          n3c1h9w7
+edge one_pixel            n37c19h1w1
+edge channels_130         n2c130h3w3
+edge channels_1025        n2c1025h2w3
+edge many_images          n70c3h3w3
+edge chunks               n3c2h70w71
+edge long_plane           n1c2h130w131
+edge long_batch           n5000c3h1w1
+layer resnet50.stem       n2c64h112w112
+layer resnet50.5c         n8c2048h7w7
+huge pixels               n1c1h46341w46341
+"""
+
+
 def _read(op: str, text: str) -> tuple[Problem, ...]:
     rows = (line.split() for line in text.splitlines() if line)
     return tuple(parse(op, line, name=name, tags=frozenset([tag])) for tag, name, line in rows)
@@ -300,6 +404,9 @@ PROBLEMS: dict[str, tuple[Problem, ...]] = {
     "im2col": _read("im2col", _IM2COL),
     "conv_transpose2d": _read("conv_transpose2d", _CONV_TRANSPOSE2D),
     "linear": _read("linear", _LINEAR),
+    "batch_norm": _read("batch_norm", _BATCH_NORM),
+    "bias_grad": _read("bias_grad", _BIAS_GRAD),
+    "adaptive_pool2d": _read("adaptive_pool2d", _ADAPTIVE_POOL2D),
 }
 
 

@@ -12,15 +12,16 @@ from convkit import _native, ops
 
 from .cases import algorithms
 from .compare import DEFAULT_BOUND
-from .data import KINDS, exact_on_whole
+from .data import DTYPES, KINDS, as_dtype, available_dtypes, exact_on_whole
 from .examine import Case, can_be_checked
 from .geometry import RANDOM, random_problem
-from .lines import CLASSES, Problem, parse
+from .lines import Problem
 from .memory import FORMS
+from .parsing import CLASSES, parse
 from .report import Report
 from .subjects import Stranger, able
 
-DTYPES, LAYOUTS = ("float32", "float64", "float16", "bfloat16"), ("NCHW", "NHWC")
+LAYOUTS = ("NCHW", "NHWC")
 MOST_FLOPS = {"simt": 300_000}  # a GPU thread is a fiber there
 MOST_FLOPS_ELSEWHERE = 4_000_000
 _DRAWS = 200  # until a problem suits what was asked for
@@ -58,6 +59,8 @@ class Selection:
             for one in given:
                 if one not in known:
                     raise ValueError(f"{name} is {one!r}, known are {', '.join(known)}")
+        for dtype in self.dtypes:
+            as_dtype(dtype)
         for name in ("cases", "most_flops"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -168,7 +171,7 @@ def _draw(
         case = Case(
             problem,
             direction,
-            str(rng.choice(selection.dtypes or DTYPES)),
+            str(rng.choice(selection.dtypes or available_dtypes())),
             seed=selection.seed,
             memory=str(rng.choice(selection.memory or ("plain", *FORMS))),
         )
@@ -210,7 +213,7 @@ def _given_cases(
                     continue
                 cases += [
                     replace(case, dtype=dtype, kind=kind, memory=form)
-                    for dtype in selection.dtypes or DTYPES
+                    for dtype in selection.dtypes or available_dtypes()
                     for kind in selection.kinds or KINDS
                     for form in selection.memory or ("plain",)
                     if kind != "whole" or exact_on_whole(laid, direction)

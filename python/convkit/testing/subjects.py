@@ -16,6 +16,7 @@ from convkit import ops
 
 from .cases import candidates, row_bound, run_case, simt_order, use_threads
 from .compare import DEFAULT_BOUND, bound_of
+from .data import array_shapes
 from .geometry import fits, pads_of
 from .lines import Problem
 
@@ -111,11 +112,11 @@ class Stranger:
 
     def missing(self, problem: Problem, direction: str) -> frozenset[str]:
         """Parameters that the problem needs and the function does not have."""
-        return self._arguments(problem, direction, _no_data(problem))[2]
+        return self._arguments(problem, direction, _no_data(problem, direction))[2]
 
     def check_signature(self, problem: Problem, direction: str) -> None:
         """Raises ValueError where the function needs what its public twin does not give."""
-        args, kwargs, _ = self._arguments(problem, direction, _no_data(problem))
+        args, kwargs, _ = self._arguments(problem, direction, _no_data(problem, direction))
         if self._signature is not None:
             try:
                 self._signature.bind(*args, **kwargs)
@@ -167,7 +168,7 @@ class Stranger:
                 default = value
             if self._has(key):
                 keywords[key] = value
-            elif key != "return_indices" and not _equal(value, default):
+            elif key not in ("return_indices", "return_stats") and not _equal(value, default):
                 missing.add(key)
         ordered = {key: keywords[key] for key in self._public if key in keywords}
         return [named[key] for key in required], ordered, frozenset(missing)
@@ -207,13 +208,9 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
         return None
 
 
-def _no_data(problem: Problem) -> dict[str, Any]:
+def _no_data(problem: Problem, direction: str) -> dict[str, Any]:
     """Placeholders of the arrays: a call's parameters do not depend on them."""
-    data: dict[str, Any] = dict.fromkeys(("x", "w", "grad_y", "indices"), ...)
-    for name in ("bias", "residual"):
-        if getattr(problem, name, False):
-            data[name] = ...
-    return data
+    return dict.fromkeys(array_shapes(problem, direction), ...)
 
 
 def _with_defaults(problem: Problem) -> list[Problem]:

@@ -91,19 +91,27 @@ def _own(field: Field, data: dict[str, np.ndarray]) -> Iterable[Entry]:
     import convkit
 
     problem, direction, settings = field.problem, field.direction, field.settings
-    name, arrays, options = problem.call(direction, placed(data, settings.backend))
-    options = as_written(getattr(convkit, name), options)
+    on_device = placed(data, settings.backend)
     names = list(settings.algorithms)
     if "all" in names:
         names = ["auto", *(algo for algo in field.able if algo != field.taken)]
     for algo in names:
         if field.able.get(algo):
             continue
-        chosen = options if algo == "auto" else options | {"algo": algo}
-        call = partial(getattr(convkit, name), *arrays, **chosen)
+        name, arrays, options = problem.call(direction, _own_statistics(on_device))
+        options = as_written(getattr(convkit, name), options)
+        if algo != "auto":
+            options["algo"] = algo
+        call = partial(getattr(convkit, name), *arrays, **options)
         row = row_bound(problem.op, field.taken if algo == "auto" else algo, settings.backend)
         label = OURS if algo == "auto" else f"{OURS} {algo}"
         yield Entry(label, call, _arrays, bound_of(problem, direction, row))
+
+
+def _own_statistics(data: dict[str, Any]) -> dict[str, Any]:
+    """The arrays, with copies of the running statistics: each call of batch_norm changes them."""
+    own = {name: array.copy() for name, array in data.items() if name.startswith("running_")}
+    return data | own
 
 
 def _strangers(field: Field, data: dict[str, np.ndarray]) -> Iterable[Entry]:

@@ -7,7 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from convkit.testing.lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
+from convkit.reference.adaptive_pool2d import windows
+from convkit.testing.channel_lines import BatchNorm, BiasGrad
+from convkit.testing.lines import (
+    AdaptivePool2d,
+    Conv2d,
+    ConvTranspose2d,
+    Gram,
+    Im2col,
+    Linear,
+    Pool2d,
+    Problem,
+)
 
 
 def make(problem: Problem, direction: str, data: dict[str, Any], space: Any) -> Any:
@@ -23,6 +34,12 @@ def make(problem: Problem, direction: str, data: dict[str, Any], space: Any) -> 
     elif isinstance(problem, Pool2d):
         if problem.kind == "max" or (problem.count_include_pad and not problem.ceil_mode):
             call = _pool if direction == "fprop" else _pool_grad
+    elif isinstance(problem, AdaptivePool2d):
+        call = _adaptive_pool if direction == "fprop" or problem.kind == "avg" else _pool_grad
+    elif isinstance(problem, BatchNorm):
+        call = _batch_norm if direction == "fprop" else _batch_norm_grad
+    elif isinstance(problem, BiasGrad):
+        call = _bias_grad
     elif isinstance(problem, Gram):
         call = gram
     elif isinstance(problem, Im2col):
@@ -156,6 +173,53 @@ def _pool_grad(space: Any, problem: Any, _: str, data: dict[str, Any]) -> Any:
     places = (plane, data["indices"].reshape(len(image), -1))
     space.add.at(image, places, grad.reshape(len(image), -1))
     return image.reshape(problem.x_shape)
+
+
+def _adaptive_pool(space: Any, problem: Any, direction: str, data: dict[str, Any]) -> Any:
+    """Window by window, which is what differing sizes leave."""
+    places = windows((problem.h, problem.w), problem.output)
+    if direction == "fprop":
+        reduce = space.max if problem.kind == "max" else space.mean
+        y = space.empty(problem.y_shape, data["x"].dtype)
+        for (p, q), rows, columns in places:
+            y[:, :, p, q] = reduce(data["x"][:, :, rows, columns], axis=(2, 3))
+        return y
+    share = data["grad_y"] / space.asarray(problem.divisors, data["grad_y"].dtype)
+    image = space.zeros(problem.x_shape, share.dtype)
+    for (p, q), rows, columns in places:
+        image[:, :, rows, columns] += share[:, :, p, q, None, None]
+    return image
+
+
+def _batch_norm(space: Any, problem: Any, _: str, data: dict[str, Any]) -> Any:
+    x = data["x"]
+    if problem.training:
+        mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3))
+    else:
+        mean, var = data["running_mean"], data["running_var"]
+    scale = 1 / space.sqrt(var + problem.eps)
+    if "weight" in data:
+        scale = scale * data["weight"]
+    y = (x - mean[:, None, None]) * scale[:, None, None]
+    if "bias" in data:
+        y += data["bias"][:, None, None]
+    return _finish(space, y, problem, data)
+
+
+def _batch_norm_grad(space: Any, problem: Any, _: str, data: dict[str, Any]) -> Any:
+    mean, invstd = data["save_mean"][:, None, None], data["save_invstd"][:, None, None]
+    scale = invstd * data["weight"][:, None, None] if "weight" in data else invstd
+    grad_y, normal = data["grad_y"], (data["x"] - mean) * invstd
+    grad_bias = grad_y.sum((0, 2, 3), keepdims=True)
+    grad_weight = (grad_y * normal).sum((0, 2, 3), keepdims=True)
+    if problem.training:
+        m = normal[:, 0].size
+        grad_y = grad_y - grad_bias / m - normal * (grad_weight / m)
+    return grad_y * scale, grad_weight.ravel(), grad_bias.ravel()
+
+
+def _bias_grad(space: Any, problem: Any, _: str, data: dict[str, Any]) -> Any:
+    return data["grad_y"].sum((0, 2, 3))
 
 
 def gram(space: Any, problem: Any, direction: str, data: dict[str, Any]) -> Any:

@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from convkit.testing.lines import Conv2d, ConvTranspose2d, Gram, Linear, Pool2d, Problem
+from convkit.testing.channel_lines import BatchNorm
+from convkit.testing.lines import (
+    AdaptivePool2d,
+    Conv2d,
+    ConvTranspose2d,
+    Gram,
+    Linear,
+    Pool2d,
+    Problem,
+)
 
 from .arrays import mirror
 
@@ -56,6 +65,11 @@ def _graph(problem: Problem, direction: str, data: dict[str, Any]) -> _Graph | N
         return _graph(*mirrored) if mirrored else None
     if isinstance(problem, Linear):
         return _linear(problem, direction, data)
+    if isinstance(problem, BatchNorm):
+        return _batch_norm(problem, direction, data)
+    if isinstance(problem, AdaptivePool2d) and problem.output == (1, 1) and direction == "fprop":
+        node = {"max": "GlobalMaxPool", "avg": "GlobalAveragePool"}[problem.kind]
+        return _Graph(node, {"x": data["x"]}, {"y": problem.y_shape})
     if not isinstance(problem, (Conv2d, Pool2d)):
         return None
     pads = problem.windows.pads
@@ -108,6 +122,21 @@ def _linear(problem: Linear, direction: str, data: dict[str, Any]) -> _Graph | N
     feeds, outputs = {"x": data["x"]}, {"y": problem.y_shape}
     transposed = {"transB": 1}
     return _Graph("Gemm", feeds, outputs, _weights(data), transposed, problem.activation)
+
+
+def _batch_norm(problem: BatchNorm, direction: str, data: dict[str, Any]) -> _Graph | None:
+    if problem.training or problem.residual or direction != "fprop":
+        return None
+    eps = np.float32(problem.eps)  # as the format stores it
+    constants = {
+        "weight": data.get("weight", np.ones(problem.c, data["x"].dtype)),
+        "bias": data.get("bias", np.zeros(problem.c, data["x"].dtype)),
+        "mean": data["running_mean"],
+        "var": data["running_var"] + (problem.eps - float(eps)),
+    }
+    outputs, rule = {"y": problem.y_shape}, {"epsilon": float(eps)}
+    feeds = {"x": data["x"]}
+    return _Graph("BatchNormalization", feeds, outputs, constants, rule, problem.activation)
 
 
 def _weights(data: dict[str, Any]) -> dict[str, np.ndarray]:

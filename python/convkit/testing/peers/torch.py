@@ -7,13 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from convkit.testing.lines import Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
+from convkit.testing.channel_lines import BatchNorm, BiasGrad
+from convkit.testing.lines import (
+    AdaptivePool2d,
+    Conv2d,
+    ConvTranspose2d,
+    Gram,
+    Im2col,
+    Linear,
+    Pool2d,
+    Problem,
+)
 
 from .arrays import gram
 
 Call = Callable[[], Any]
 _NCHW_FROM_NHWC = (0, 3, 1, 2)
 _NHWC_FROM_NCHW = (0, 2, 3, 1)
+_IN_BOTH_FORMATS = (Conv2d, ConvTranspose2d, Pool2d, AdaptivePool2d, BatchNorm, BiasGrad)
 
 
 def make(
@@ -26,7 +37,7 @@ def make(
     import torch
 
     nhwc = problem.layout == "NHWC"
-    if not isinstance(problem, (Conv2d, ConvTranspose2d, Pool2d)) and (nhwc or channels_last):
+    if not isinstance(problem, _IN_BOTH_FORMATS) and (nhwc or channels_last):
         return None
     if nhwc and channels_last:
         return None  # that is what plain torch does with these arrays
@@ -39,6 +50,8 @@ def make(
     tensors = {}
     for name, array in data.items():
         tensor = torch.from_numpy(np.ascontiguousarray(array)).to(device)
+        if name.startswith("running_"):
+            tensor = tensor.clone()  # each call of batch_norm changes them
         if tensor.ndim == 4 and nhwc:
             tensor = tensor.permute(_NCHW_FROM_NHWC)
         elif tensor.ndim == 4 and channels_last:
@@ -63,6 +76,12 @@ def _call(torch: Any, problem: Problem, direction: str, data: dict[str, Any]) ->
         return _linear(torch, problem, direction, data)
     if isinstance(problem, ConvTranspose2d):
         return _conv_transpose2d(torch, problem, direction, data)
+    if isinstance(problem, AdaptivePool2d):
+        return _adaptive_pool2d(torch, problem, direction, data)
+    if isinstance(problem, BatchNorm):
+        return _batch_norm(torch, problem, direction, data)
+    if isinstance(problem, BiasGrad):
+        return lambda: data["grad_y"].sum((0, 2, 3))
     if not isinstance(problem, (Conv2d, Pool2d, Im2col)):
         return None
     if any(low != high for low, high in problem.windows.pads):
@@ -106,7 +125,9 @@ def _conv2d(
     return lambda: backward(grad, x, w, *rest)[place]
 
 
-def _finish(torch: Any, problem: Conv2d | Linear, data: dict[str, Any]) -> Callable[[Any], Any]:
+def _finish(
+    torch: Any, problem: Conv2d | Linear | BatchNorm, data: dict[str, Any]
+) -> Callable[[Any], Any]:
     residual = data.get("residual")
     act = getattr(torch, f"{problem.activation}_") if problem.activation else None
 
@@ -159,6 +180,15 @@ def _is_channels_last(torch: Any, tensor: Any) -> bool:
     return not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
 
 
+def _image_like(torch: Any, problem: Problem, grad: Any) -> Any:
+    """The image that a gradient asks for its shape and memory format alone."""
+    shape = (problem.n, problem.c, problem.h, problem.w)
+    format_of = torch.channels_last if _is_channels_last(torch, grad) else torch.contiguous_format
+    return torch.zeros(shape, dtype=grad.dtype, device=grad.device).contiguous(
+        memory_format=format_of
+    )
+
+
 def _pool2d(
     torch: Any, problem: Pool2d, direction: str, data: dict[str, Any], pads: tuple[int, ...]
 ) -> Call:
@@ -173,12 +203,40 @@ def _pool2d(
         counts = (problem.ceil_mode, problem.count_include_pad)
         return lambda: functional.avg_pool2d(x, *rest, *counts)
     grad = data["grad_y"]
-    shape = (problem.n, problem.c, problem.h, problem.w)
-    format_of = torch.channels_last if _is_channels_last(torch, grad) else torch.contiguous_format
-    x = torch.zeros(shape, dtype=grad.dtype, device=grad.device).contiguous(memory_format=format_of)
+    x = _image_like(torch, problem, grad)
     if problem.kind == "max":
         back = aten.max_pool2d_with_indices_backward
         tail = (problem.dilation, problem.ceil_mode, data["indices"])
         return lambda: back(grad, x, *rest, *tail)
     counts = (problem.ceil_mode, problem.count_include_pad)
     return lambda: aten.avg_pool2d_backward(grad, x, *rest, *counts, None)
+
+
+def _adaptive_pool2d(
+    torch: Any, problem: AdaptivePool2d, direction: str, data: dict[str, Any]
+) -> Call:
+    functional, aten = torch.nn.functional, torch.ops.aten
+    if direction == "fprop" and problem.kind == "max":
+        return lambda: functional.adaptive_max_pool2d(data["x"], problem.output, True)
+    if direction == "fprop":
+        return lambda: functional.adaptive_avg_pool2d(data["x"], problem.output)
+    grad = data["grad_y"]
+    x = _image_like(torch, problem, grad)
+    if problem.kind == "max":
+        return lambda: aten.adaptive_max_pool2d_backward(grad, x, data["indices"])
+    return lambda: aten._adaptive_avg_pool2d_backward(grad, x)
+
+
+def _batch_norm(torch: Any, problem: BatchNorm, direction: str, data: dict[str, Any]) -> Call:
+    weight, past = data.get("weight"), (data.get("running_mean"), data.get("running_var"))
+    rule = (problem.training, problem.eps)
+    if direction == "dgrad":
+        saved = (data["save_mean"], data["save_invstd"])
+        if not problem.training:  # torch reads these alone
+            past = (saved[0], saved[1] ** -2 - problem.eps)
+        arrays = (data["grad_y"], data["x"], weight, *past)
+        back = torch.ops.aten.native_batch_norm_backward
+        return lambda: back(*arrays, *saved, *rule, [True, True, True])
+    finish, norm = _finish(torch, problem, data), torch.nn.functional.batch_norm
+    arrays = (data["x"], *past, weight, data.get("bias"))
+    return lambda: finish(norm(*arrays, problem.training, 0.1, problem.eps))
