@@ -12,8 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from convkit.apps import peers_channels
 from convkit.apps.checks import Task
-from convkit.testing import AdaptivePool2d, BatchNorm, BiasGrad, Conv2d, Gram, Im2col, Pool2d
+from convkit.testing import (
+    AdaptivePool2d,
+    BatchNorm,
+    BiasGrad,
+    Conv2d,
+    CrossEntropy,
+    Gram,
+    Im2col,
+    Lrn,
+    Pool2d,
+)
 
 Call = Callable[[], Any]
 
@@ -112,6 +123,10 @@ def _array_calls(task: Task, space: Any, name: str) -> dict[str, Call]:
         call = _batch_norm if direction == "fprop" else _batch_norm_grad
     elif isinstance(problem, BiasGrad):
         call = _bias_grad
+    elif isinstance(problem, Lrn):
+        call = peers_channels.lrn
+    elif isinstance(problem, CrossEntropy):
+        call = peers_channels.cross_entropy
     if call is None:
         return {}
     if space is np:
@@ -348,6 +363,8 @@ def _torch_call(torch: Any, problem: Any, direction: str, data: dict[str, Any]) 
         return lambda: data["grad_y"].sum((0, 2, 3))
     if isinstance(problem, BatchNorm):
         return _torch_batch_norm(torch, problem, direction, data)
+    if isinstance(problem, Lrn | CrossEntropy):
+        return peers_channels.torch_call(torch, problem, direction, data)
     if not isinstance(problem, (Conv2d, Pool2d, Gram, Im2col)):
         return None
     pads: tuple[int, ...] = ()
