@@ -61,11 +61,12 @@ static Normalizer<T> normalizer_of(const LrnProblem& p) {
           negative_power<T>(p.beta)};
 }
 
-// The sum of term(j) over the channels j in [i - before, i + after] that exist.
+// The sum of term(j) over the channels j in [channel - before, channel + after] that exist.
 template <class T, int kTaps, class Term>
-static __device__ __forceinline__ T sum_of_window(const LrnGeometry& g, int32_t i, int32_t before,
-                                                  int32_t after, const Term& term) {
-  const int32_t first = i - smaller(i, before), last = i + smaller(g.c - 1 - i, after);
+static __device__ __forceinline__ T sum_of_window(const LrnGeometry& g, int32_t channel,
+                                                  int32_t before, int32_t after, const Term& term) {
+  const int32_t first = channel - smaller(channel, before),
+                last = channel + smaller(g.c - 1 - channel, after);
   if constexpr (kTaps == kShort) {
     T sum = T(0);
     for (int32_t j = first; j <= last; ++j) sum = term(j, sum);
