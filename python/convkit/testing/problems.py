@@ -2,10 +2,12 @@
 
 A row is: tags, name, line (convkit.testing.lines). Tags: core (the usual geometries, small),
 edge (odd ones, small), long (sums so long that equal terms show how they are made), layer (of real
-networks), huge (past 2**31 elements). Core, edge and long rows also run in the thread-by-thread
-simulator, so they stay near a million operations.
+networks), network (more of them, which only benchmarks walk: convkit.testing.networks), huge (past
+2**31 elements). Core, edge and long rows also run in the thread-by-thread simulator, so they stay
+near a million operations.
 """
 
+from . import networks
 from .lines import Problem
 from .parsing import parse
 
@@ -469,13 +471,13 @@ huge classes              n1c2147483648
 
 
 def _read(op: str, text: str) -> tuple[Problem, ...]:
-    rows = (line.split() for line in text.strip().splitlines())
+    rows = (line.split() for line in text.splitlines() if line)
     return tuple(parse(op, line, name=name, tags=frozenset([tag])) for tag, name, line in rows)
 
 
 PROBLEMS: dict[str, tuple[Problem, ...]] = {
-    "conv2d": _read("conv2d", _CONV2D),
-    "pool2d": _read("pool2d", _POOL2D),
+    "conv2d": _read("conv2d", _CONV2D + networks.CONV2D),
+    "pool2d": _read("pool2d", _POOL2D + networks.POOL2D),
     "gram": _read("gram", _GRAM),
     "im2col": _read("im2col", _IM2COL),
     "conv_transpose2d": _read("conv_transpose2d", _CONV_TRANSPOSE2D),
