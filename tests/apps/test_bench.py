@@ -192,7 +192,7 @@ def test_interruption_keeps_what_is_done(convkit, tmp_path, monkeypatch):
     [
         (["resnet51"], "'resnet51' names no row"),
         (["conv2d n1c3h9w9-k4r3s3-gelu"], "'gelu'"),
-        (["n1c3"], "problem line of no op"),
+        (["n1k3"], "problem line of no op"),
         (["--vs", "tensorflow"], "--vs tensorflow: must be of torch"),
         (["--with", "mine"], "must be module:function"),
         (["--with", "no_such_module:f"], "ModuleNotFoundError"),

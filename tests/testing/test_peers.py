@@ -41,6 +41,12 @@ PROBLEMS = [
     ("batch_norm", "n3c4h5w6-train-nhwc"),
     ("batch_norm", "n3c4h5w6-weight-bias-tanh"),
     ("batch_norm", "n3c4h5w6-bias-residual"),
+    ("lrn", "n2c7h3w4-size5-alpha0.3-beta0.75-k2"),
+    ("lrn", "n2c7h3w4-size4-alpha0.3-beta0.5-k1-nhwc"),
+    ("cross_entropy", "n5c7"),
+    ("cross_entropy", "n3c7h4w2-sum"),
+    ("cross_entropy", "n5c7-smooth0.1-ignored"),
+    ("cross_entropy", "n5c7-none"),
     ("bias_grad", "n3c4h5w6"),
     ("bias_grad", "n3c4h5w6-nhwc"),
 ]

@@ -33,6 +33,8 @@ TINY = {
     "adaptive_pool2d": "avg-n1c1h8w8-p4q4",
     "batch_norm": "n1c1h8w8-weight-bias",
     "bias_grad": "n1c1h8w8",
+    "lrn": "n1c4h4w4-size3-alpha0.0001-beta0.75-k1",
+    "cross_entropy": "n4c10",
 }
 
 

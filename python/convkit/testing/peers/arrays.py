@@ -9,7 +9,7 @@ import numpy as np
 
 from convkit.reference.adaptive_pool2d import windows
 from convkit.reference.shapes import NUMPY_MODES
-from convkit.testing.channel_lines import BatchNorm, BiasGrad
+from convkit.testing.channel_lines import BatchNorm, BiasGrad, CrossEntropy, Lrn
 from convkit.testing.lines import (
     AdaptivePool2d,
     Conv2d,
@@ -43,6 +43,11 @@ def make(problem: Problem, direction: str, data: dict[str, Any], space: Any) -> 
         call = _batch_norm if direction == "fprop" else _batch_norm_grad
     elif isinstance(problem, BiasGrad):
         call = _bias_grad
+    elif isinstance(problem, Lrn):
+        call = _lrn
+    elif isinstance(problem, CrossEntropy):
+        if not problem.ignored and not problem.smooth and problem.reduction != "none":
+            call = _cross_entropy
     elif isinstance(problem, Gram):
         call = gram
     elif isinstance(problem, Im2col):
@@ -228,6 +233,35 @@ def _batch_norm_grad(space: Any, problem: Any, _: str, data: dict[str, Any]) -> 
 
 def _bias_grad(space: Any, problem: Any, _: str, data: dict[str, Any]) -> Any:
     return data["grad_y"].sum((0, 2, 3))
+
+
+def _lrn(space: Any, problem: Any, direction: str, data: dict[str, Any]) -> Any:
+    """Sums over windows as differences of running sums."""
+    x, (before, after) = data["x"], problem.window
+    a, b = problem.alpha / problem.size, problem.beta
+    s = problem.k + a * _sums(space, x * x, before, after)
+    if direction == "fprop":
+        return x / s**b
+    scaled = data["grad_y"] / s**b
+    return scaled - 2 * a * b * x * _sums(space, scaled * x / s, after, before)
+
+
+def _sums(space: Any, values: Any, before: int, after: int) -> Any:
+    padded = space.pad(values, ((0, 0), (before + 1, after), (0, 0), (0, 0)))
+    running = space.cumsum(padded, 1, dtype="f8")
+    return (running[:, before + after + 1 :] - running[:, : values.shape[1]]).astype(values.dtype)
+
+
+def _cross_entropy(space: Any, problem: Any, direction: str, data: dict[str, Any]) -> Any:
+    z, own = data["x"], data["target"][:, None]
+    s = z - z.max(1, keepdims=True)
+    e, count = space.exp(s), own.size if problem.reduction == "mean" else 1
+    total = e.sum(1, keepdims=True)
+    if direction == "fprop":
+        losses = space.log(total) - space.take_along_axis(s, own, 1)
+        return losses.sum() / count
+    wanted = space.arange(problem.c).reshape(1, -1, *[1] * (z.ndim - 2)) == own
+    return (e / total - wanted) * (data["grad_y"] / count)
 
 
 def gram(space: Any, problem: Any, direction: str, data: dict[str, Any]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from convkit.testing.channel_lines import BatchNorm
+from convkit.testing.channel_lines import BatchNorm, Lrn
 from convkit.testing.lines import (
     AdaptivePool2d,
     Conv2d,
@@ -67,6 +67,12 @@ def _graph(problem: Problem, direction: str, data: dict[str, Any]) -> _Graph | N
         return _linear(problem, direction, data)
     if isinstance(problem, BatchNorm):
         return _batch_norm(problem, direction, data)
+    if isinstance(problem, Lrn):
+        if direction != "fprop" or problem.size % 2 == 0:  # its even windows lie elsewhere
+            return None
+        names = ("size", "alpha", "beta")
+        rule = {name: getattr(problem, name) for name in names} | {"bias": problem.k}
+        return _Graph("LRN", {"x": data["x"]}, {"y": problem.y_shape}, attributes=rule)
     if isinstance(problem, AdaptivePool2d) and problem.output == (1, 1) and direction == "fprop":
         node = {"max": "GlobalMaxPool", "avg": "GlobalAveragePool"}[problem.kind]
         return _Graph(node, {"x": data["x"]}, {"y": problem.y_shape})

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from convkit.testing.channel_lines import BatchNorm, BiasGrad
+from convkit.testing.channel_lines import BatchNorm, BiasGrad, CrossEntropy, Lrn
 from convkit.testing.lines import (
     AdaptivePool2d,
     Conv2d,
@@ -25,7 +25,7 @@ from .arrays import gram
 Call = Callable[[], Any]
 _NCHW_FROM_NHWC = (0, 3, 1, 2)
 _NHWC_FROM_NCHW = (0, 2, 3, 1)
-_IN_BOTH_FORMATS = (Conv2d, ConvTranspose2d, Pool2d, AdaptivePool2d, BatchNorm, BiasGrad)
+_IN_BOTH_FORMATS = (Conv2d, ConvTranspose2d, Pool2d, AdaptivePool2d, BatchNorm, BiasGrad, Lrn)
 
 
 def make(
@@ -50,7 +50,8 @@ def make(
         torch.backends.cudnn.benchmark = True  # its fastest algorithm, not its first guess
     tensors = {}
     for name, array in data.items():
-        tensor = torch.from_numpy(np.ascontiguousarray(array)).to(device)
+        dense = np.ascontiguousarray(array).reshape(array.shape)  # it makes () a (1,)
+        tensor = torch.from_numpy(dense).to(device)
         if name.startswith("running_"):
             tensor = tensor.clone()  # each call of batch_norm changes them
         if tensor.ndim == 4 and nhwc:
@@ -81,6 +82,8 @@ def _call(torch: Any, problem: Problem, direction: str, data: dict[str, Any]) ->
         return _adaptive_pool2d(torch, problem, direction, data)
     if isinstance(problem, BatchNorm):
         return _batch_norm(torch, problem, direction, data)
+    if isinstance(problem, Lrn | CrossEntropy):
+        return _by_tape(torch, problem, direction, data)
     if isinstance(problem, BiasGrad):
         return lambda: data["grad_y"].sum((0, 2, 3))
     if not isinstance(problem, (Conv2d, Pool2d, Im2col)):
@@ -267,3 +270,32 @@ def _batch_norm(torch: Any, problem: BatchNorm, direction: str, data: dict[str, 
     finish, norm = _finish(torch, problem, data), torch.nn.functional.batch_norm
     arrays = (data["x"], *past, weight, data.get("bias"))
     return lambda: finish(norm(*arrays, problem.training, 0.1, problem.eps))
+
+
+def _by_tape(torch: Any, problem: Lrn | CrossEntropy, direction: str, data: dict[str, Any]) -> Call:
+    """Torch's function, or its gradient by the tape, whose forward call is part of the time."""
+    functional = torch.nn.functional
+    if isinstance(problem, Lrn):
+        numbers = (problem.size, problem.alpha, problem.beta, problem.k)
+
+        def forward(x: Any) -> Any:
+            return functional.local_response_norm(x, *numbers)
+    else:
+        options = {
+            "reduction": problem.reduction,
+            "label_smoothing": problem.smooth,
+            "ignore_index": problem.ignore_index,
+        }
+
+        def forward(x: Any) -> Any:
+            return functional.cross_entropy(x, data["target"], **options)
+
+    if direction == "fprop":
+        return lambda: forward(data["x"])
+
+    def backward() -> Any:
+        with torch.enable_grad():
+            x = data["x"].detach().requires_grad_()
+            return torch.autograd.grad(forward(x), x, data["grad_y"])[0]
+
+    return backward
