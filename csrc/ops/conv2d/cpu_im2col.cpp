@@ -134,7 +134,8 @@ struct Im2col {
       }
       const T* from = channel + row * w.source;
       write_border(from, tw, 0, begin, to);
-      if (begin < end) copy_every(from + left + begin * w.stride, w.stride, end - begin, to + begin);
+      if (begin < end)
+        copy_every(from + left + begin * w.stride, w.stride, end - begin, to + begin);
       write_border(from, tw, end, w.count, to);
     }
   }
@@ -169,8 +170,8 @@ struct Im2col {
     }
   }
 
-  // Calls body(i, t) for the output indices i that read `pixel` under tap t, in the image and, where
-  // padding shows it, around it.
+  // Calls body(i, t) for the output indices i that read `pixel` under tap t, in the image and,
+  // where padding shows it, around it.
   template <class Body>
   void for_each_reader(const Axis& axis, int64_t pixel, int64_t pad_low, int64_t pad_high,
                        const Body& body) const {

@@ -1,6 +1,6 @@
 // conv2d.{fprop,dgrad,wgrad}.implicit_gemm on the CPU: the matrix product of csrc/cpu/gemm.h, whose
-// packing is the im2col. Takes every problem with zeros around the image; the default wherever channels are many enough to fill
-// a register tile.
+// packing is the im2col. Takes every problem with zeros around the image; the default wherever
+// channels are many enough to fill a register tile.
 //
 //           NCHW                                    NHWC
 //   fprop   C (filters x pixels), vectors of pixels   C (pixels x filters), vectors of filters

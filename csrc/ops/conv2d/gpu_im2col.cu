@@ -125,8 +125,7 @@ __device__ Pack<T, kCount> gather_shown(const Geometry& g, const Strides& stride
   LongSum<T, kCount> sum;
   typename LongSum<T, kCount>::Carried carried;
   for (int part_h = 0; part_h < 3; ++part_h) {
-    const auto rows =
-        positions_showing(g.padding_mode, h, g.h, g.pad_top, g.pad_bottom, part_h);
+    const auto rows = positions_showing(g.padding_mode, h, g.h, g.pad_top, g.pad_bottom, part_h);
     for (int r = 0; r < g.r && rows.begin < rows.end; ++r) {
       const int32_t row_start = (g.flip_kernel ? g.r - 1 - r : r) * g.dilation_h - g.pad_top;
       const auto ps = readers(rows, row_start, strides.h, g.p);
@@ -317,7 +316,7 @@ struct Lowering {
     if (!g.channels_last) {
       const PixelGrid grid = pixel_grid(images * problem.c, problem.h, problem.w);
       launch<gather_planes<T, kZeros>>(name, blocks(grid.count), dim3(kThreads), 0, stream, g, grid,
-                               strides, columns, x);
+                                       strides, columns, x);
       return;
     }
     const bool whole = problem.c_per_group % kVector == 0 && is_vector_aligned(x);
@@ -326,11 +325,11 @@ struct Lowering {
     const FastDivide by_pixel = fast_divide(packs * problem.groups), by_group = fast_divide(packs);
     const dim3 threads = blocks(grid.count * packs * problem.groups);
     if (whole)
-      launch<gather_pixels<T, kVector, kZeros>>(name, threads, dim3(kThreads), 0, stream, g, grid, strides,
-                                        by_pixel, by_group, columns, x);
+      launch<gather_pixels<T, kVector, kZeros>>(name, threads, dim3(kThreads), 0, stream, g, grid,
+                                                strides, by_pixel, by_group, columns, x);
     else
-      launch<gather_pixels<T, 1, kZeros>>(name, threads, dim3(kThreads), 0, stream, g, grid, strides,
-                                  by_pixel, by_group, columns, x);
+      launch<gather_pixels<T, 1, kZeros>>(name, threads, dim3(kThreads), 0, stream, g, grid,
+                                          strides, by_pixel, by_group, columns, x);
   }
 };
 

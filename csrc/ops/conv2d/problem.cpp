@@ -51,11 +51,12 @@ PaddingMode check_padding_mode(const char* op, PaddingMode mode, Pair image, con
   if (!reflect && mode != PaddingMode::kCircular) return mode;
   const int64_t spare = reflect ? 1 : 0;
   if (high + spare <= image.h && wide + spare <= image.w) return mode;
-  throw_value_error("%s: padding is ((%lld, %lld), (%lld, %lld)), must be %s the image's sides %s "
-                    "where padding_mode is '%s'",
-                    op, (long long)g.pad_top, (long long)g.pad_bottom, (long long)g.pad_left,
-                    (long long)g.pad_right, reflect ? "below" : "at most", to_text(image).c_str(),
-                    reflect ? "reflect" : "circular");
+  throw_value_error(
+      "%s: padding is ((%lld, %lld), (%lld, %lld)), must be %s the image's sides %s "
+      "where padding_mode is '%s'",
+      op, (long long)g.pad_top, (long long)g.pad_bottom, (long long)g.pad_left,
+      (long long)g.pad_right, reflect ? "below" : "at most", to_text(image).c_str(),
+      reflect ? "reflect" : "circular");
 }
 
 }  // namespace

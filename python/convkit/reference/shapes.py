@@ -137,8 +137,12 @@ class Windows:
         if mode == "zeros":
             return self.crop(padded)
         rows, columns = self.shown(mode)
+        high = np.zeros((*padded.shape[:2], self.sides[0], padded.shape[3]), padded.dtype)
+        for place, row in enumerate(rows):
+            high[:, :, row] += padded[:, :, place]
         image = np.zeros(padded.shape[:2] + self.sides, padded.dtype)
-        np.add.at(image, (..., rows[:, None], columns), padded)
+        for place, column in enumerate(columns):
+            image[:, :, :, column] += high[:, :, :, place]
         return image
 
     def shown(self, mode: str) -> tuple[np.ndarray, np.ndarray]:

@@ -12,8 +12,8 @@ cross_entropy  n128c10 or n2c21h65w65-smooth0.1-sum-ignored
 Optional words follow in any order: stride st2 or st2x1 (height x width); padding pd1, pd1x2,
 pt0pb1pl0pr1 (top, bottom, left, right), same, valid, full; dilation dl2 or dl2x1; groups g32;
 reflect, replicate, circular (what a convolution's padding shows); flip; bias; residual; relu, tanh,
-sigmoid; ceil; realpixels (an average over real pixels only); norm; train (batch statistics); weight;
-smooth0.1 (label smoothing); sum, none (reductions); ignored (some targets are); nhwc.
+sigmoid; ceil; realpixels (an average over real pixels only); norm; train (batch statistics);
+weight; smooth0.1 (label smoothing); sum, none (reductions); ignored (some targets are); nhwc.
 """
 
 import dataclasses
@@ -177,7 +177,9 @@ class Conv2d(_Windowed):
         spare = {"reflect": -1, "circular": 0}.get(self.padding_mode)
         for side, pads in zip((self.h, self.w), self.windows.pads, strict=True):
             if spare is not None and max(pads) > max(side + spare, 0):
-                raise ValueError(f"pads {pads} pass what {self.padding_mode} shows of {side} pixels")
+                raise ValueError(
+                    f"pads {pads} pass what {self.padding_mode} shows of {side} pixels"
+                )
         return self.in_layout(self.n, self.k, *self.output)
 
     def flops_in(self, direction: str) -> int:
@@ -215,7 +217,6 @@ class Conv2d(_Windowed):
             )
         more = {"activation": self.activation, "residual": data.get("residual")}
         return "conv2d", (data["x"], data["w"], data.get("bias")), options | more
-
 
     def _readers_of_a_pixel(self) -> int:
         """The most taps that read one pixel, in the image or where padding shows it."""
