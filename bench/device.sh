@@ -74,12 +74,13 @@ fi
 convkit=$site/bin/convkit
 python3 -c 'import convkit; print("- runs", convkit.__file__)' >>"$note" 2>&1
 
+pytest=(python3 -m pytest -o addopts="-q --strict-markers" -p no:cacheprovider)
 parallel=()
 python3 -c 'import xdist' 2>/dev/null && parallel=(-n 4)
 if [[ $backend == cuda ]]; then
-  step "GPU tests" 150 tests.log python3 -m pytest -m gpu "${parallel[@]}" -p no:cacheprovider --maxfail=50 tests
+  step "GPU tests" 150 tests.log "${pytest[@]}" -m gpu "${parallel[@]}" --maxfail=50 tests
 else
-  step "tests of the command" 150 tests.log python3 -m pytest -p no:cacheprovider tests/test_cli.py
+  step "tests of the command" 150 tests.log "${pytest[@]}" tests/test_cli.py
 fi
 
 step "layers beside peers" 150 bench.log \

@@ -1,6 +1,7 @@
-"""The rows of `convkit bench` under pytest-benchmark: pip install '.[bench]', then pytest bench.
+"""The rows of `convkit bench` under pytest-benchmark: pip install '.[bench]', then pytest bench -n 0
+(one process: others would take its time).
 
-    pytest bench -k resnet50 --benchmark-autosave
+    pytest bench -n 0 -k resnet50 --benchmark-autosave
     pytest-benchmark compare
 
 A wrong result fails its test and is not timed. `convkit bench` tells more: it lets peers take turns

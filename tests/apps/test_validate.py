@@ -39,7 +39,7 @@ def faulty(tmp_path):
 
 
 def test_all_right_prints_a_row_for_each_way_and_exits_with_0(convkit):
-    result = convkit("validate", "--cases", "80", "--most-flops", "5000")
+    result = convkit("validate", "--cases", "200", "--most-flops", "5000")
     assert result.status == 0, result.out
     assert "all right" in result.out.splitlines()[-1]
     for name in library.__all__:
