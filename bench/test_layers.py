@@ -1,5 +1,5 @@
-"""The rows of `convkit bench` under pytest-benchmark: pip install '.[bench]', then pytest bench -n 0
-(one process: others would take its time).
+"""The rows of `convkit bench` under pytest-benchmark: pip install '.[bench]', then pytest bench, in
+one process (-n 0), as others would take its time.
 
     pytest bench -n 0 -k resnet50 --benchmark-autosave
     pytest-benchmark compare

@@ -38,7 +38,8 @@ def faulty(tmp_path):
     return "faulty.py:conv2d"
 
 
-def test_all_right_prints_a_row_for_each_way_and_exits_with_0(convkit):
+def test_all_right_prints_a_row_for_each_way_and_exits_with_0(convkit, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     result = convkit("validate", "--cases", "200", "--most-flops", "5000")
     assert result.status == 0, result.out
     assert "all right" in result.out.splitlines()[-1]
@@ -268,3 +269,12 @@ def test_without_ml_dtypes_everything_else_is_checked(tmp_path):
     assert asked.returncode == 2
     assert asked.stderr.startswith("convkit: validate: bfloat16 needs the package ml_dtypes")
     assert asked.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("width", ["50", "80", "120"])
+def test_narrow_terminals_cut_no_name(convkit, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", width)
+    result = convkit("validate", "lrn", "--cases", "2", "--most-flops", "5000")
+    assert result.status == 0, result.out
+    assert "…" not in result.out
+    assert ("worst at" in result.out) == (width == "120")

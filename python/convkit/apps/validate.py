@@ -223,6 +223,9 @@ def as_dict(report: Report) -> dict[str, Any]:
     }
 
 
+_WIDE = 120  # columns of a terminal that has room for problem lines
+
+
 def _show(report: Report) -> None:
     from rich import box
     from rich.table import Table
@@ -233,17 +236,18 @@ def _show(report: Report) -> None:
     out = console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("function", "algorithm", "backend"):
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, overflow="fold")  # names are never cut
     for heading in ("checks", "failed", "exact", "worst E", "bound"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("worst at", overflow="fold")
+        table.add_column(heading, justify="right", overflow="fold")
+    if wide := out.width >= _WIDE:
+        table.add_column("worst at", overflow="fold")
     for (function, algorithm, backend), checks in report.rows().items():
         done = [check for check in checks if not check.refusal]
         failed = sum(not check.ok for check in done)
         whole = [check for check in done if check.case.kind == "whole"]
         hardest = worst(checks)
         place = hardest and f"{hardest.case.problem.line} {hardest.case.dtype} {hardest.case.kind}"
-        table.add_row(
+        cells = (
             function,
             algorithm or "(none)",
             backend,
@@ -254,6 +258,7 @@ def _show(report: Report) -> None:
             f"{hardest.bound:g}" if hardest else "-",
             place or "-",
         )
+        table.add_row(*(cells if wide else cells[:-1]))
     if report.checks:
         out.print(table)
     for failure in report.failures:
