@@ -235,11 +235,12 @@ def _show(report: Report) -> None:
 
     out = console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    wide = out.width >= _WIDE
     for heading in ("function", "algorithm", "backend"):
-        table.add_column(heading, overflow="fold")  # names are never cut
+        table.add_column(heading, no_wrap=wide, overflow="fold")  # names are never cut
     for heading in ("checks", "failed", "exact", "worst E", "bound"):
-        table.add_column(heading, justify="right", overflow="fold")
-    if wide := out.width >= _WIDE:
+        table.add_column(heading, justify="right", no_wrap=wide, overflow="fold")
+    if wide:
         table.add_column("worst at", overflow="fold")
     for (function, algorithm, backend), checks in report.rows().items():
         done = [check for check in checks if not check.refusal]
