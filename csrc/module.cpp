@@ -68,6 +68,17 @@ py::list list_algorithms(const std::string& op_name) {
   return rows;
 }
 
+// Whether the kernels that run are those built to be checked (csrc/simt/CMakeLists.txt).
+bool simt_checks() {
+#if !defined(CK_SIMT_CHECK)
+  return false;
+#elif defined(__x86_64__)
+  return active_isa() != Isa::kBaseline;
+#else
+  return true;
+#endif
+}
+
 py::dict build_info() {
   py::dict info;
   info["isa"] = isa_name(active_isa());
@@ -77,6 +88,7 @@ py::dict build_info() {
   }
   info["isas"] = available;
   info["compiler"] = CK_COMPILER;
+  info["simt_checks"] = simt_checks();
   info["cuda_architectures"] = CK_CUDA_ARCHITECTURES;
   return info;
 }

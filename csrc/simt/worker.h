@@ -6,6 +6,7 @@
 #include <string>
 
 #include "simt/calls.h"
+#include "simt/check/checker.h"
 #include "simt/control.h"
 #include "simt/fiber.h"
 #include "simt/shared_arena.h"
@@ -33,6 +34,10 @@ class Worker {
   void note_fault(const std::string& text);
   [[noreturn]] void leave_block();
 
+  Checker& checker() { return checker_; }
+  // Defined in check builds alone.
+  void check_access(const void* memory, size_t bytes, Touch touch, const void* caller);
+
  private:
   struct Barrier {
     uint32_t waiting[kMaxWarps];  // lanes of each warp
@@ -44,7 +49,7 @@ class Worker {
   static void fiber_main();
 
   void prepare(const Launch& launch);
-  void run_block(const Launch& launch);
+  void run_block(const Launch& launch, uint64_t number);
   void clear_block();
 
   void make_current(int thread);
@@ -94,8 +99,13 @@ class Worker {
   Context* resume_ = nullptr;  // where a fiber that ends goes
   FiberPool fibers_;
   SharedArena arena_;
+  Checker checker_{arena_};
   std::string error_;
   std::exception_ptr exception_;
 };
+
+// Of this host thread; the pointer is null until it launches.
+Worker& worker_of_thread();
+extern __thread Worker* worker;
 
 }  // namespace ck::simt
