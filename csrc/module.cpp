@@ -126,10 +126,10 @@ py::tuple measure_peaks(const std::string& backend, const std::string& dtype, in
   return py::make_tuple(peaks.flops_per_s, peaks.bytes_per_s);
 }
 
-void set_simt_order(const std::string& order, uint64_t seed) {
+void set_simt_order(const std::string& order, uint64_t seed, bool late_copies) {
   const char* names[] = {"forward", "reversed", "shuffled"};
   for (int i = 0; i < 3; ++i) {
-    if (order == names[i]) return simt::set_options({simt::Order(i), seed});
+    if (order == names[i]) return simt::set_options({simt::Order(i), seed, late_copies});
   }
   throw_value_error("simt order is '%s', must be forward, reversed or shuffled", order.c_str());
 }
@@ -212,7 +212,8 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
   m.def("shown", &shown, py::arg("value"));
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("threads"));
-  m.def("simt_set_order", &set_simt_order, py::arg("order"), py::arg("seed") = 0);
+  m.def("simt_set_order", &set_simt_order, py::arg("order"), py::arg("seed") = 0,
+        py::arg("late_copies") = false);
   m.def("simt_executed_kernels", &simt::executed_kernels);
   m.def("build_info", &build_info);
   m.def("cuda_devices", &cuda_devices);

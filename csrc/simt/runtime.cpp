@@ -100,6 +100,7 @@ void Worker::run(const Launch& launch) {
   }
   const Options options = get_options();
   order_ = options.order;
+  late_copies_ = options.late_copies;
   prepare(launch);
   const Index3 grid = launch.grid;
   const uint64_t blocks = static_cast<uint64_t>(grid.x) * grid.y * grid.z;
@@ -137,6 +138,7 @@ void Worker::run_block(const Launch& launch, uint64_t number) {
   next_start_ = generation_ = 0;
   late_return_ = -1;
   from_first_ = false;
+  copies_.clear();
   arena_.start_block();
   checker_.start_block(number, threads_);
 

@@ -10,12 +10,12 @@
 
 namespace ck::simt {
 
-namespace {
-
 std::string site_text(const Site& site) {
   const char* slash = std::strrchr(site.file, '/');
   return format_text("%s at %s:%d", site.what, slash != nullptr ? slash + 1 : site.file, site.line);
 }
+
+namespace {
 
 // Nearly always one and the same literal.
 bool same_text(const char* a, const char* b) { return a == b || std::strcmp(a, b) == 0; }

@@ -137,7 +137,5 @@ CK_SIMT_INLINE unsigned __match_any_sync(unsigned mask, T value, CK_SIMT_HERE) {
   return same_lanes("__match_any_sync", mask, bits, file, line);
 }
 
-#undef CK_SIMT_HERE
-
 }  // namespace CK_GPU
 }  // namespace ck

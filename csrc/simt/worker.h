@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <exception>
 #include <string>
+#include <vector>
 
 #include "simt/calls.h"
 #include "simt/check/checker.h"
@@ -12,6 +13,8 @@
 #include "simt/shared_arena.h"
 
 namespace ck::simt {
+
+std::string site_text(const Site& site);
 
 // Checks the shape and notes the kernel in the log (simt/control.h).
 void count_launch(const Launch& launch);
@@ -31,6 +34,11 @@ class Worker {
   int block_barrier(const Site& site, int predicate);
   void named_barrier(const Site& site, int id, int threads);
   void warp_collective(WarpPost* post);
+  void async_copy(const Site& site, void* to, const void* from, int bytes, int valid_bytes,
+                  const void* caller);
+  void async_commit();
+  void async_wait(int pending);
+  void require_shared(const Site& site, const void* address, size_t alignment);
   void note_fault(const std::string& text);
   [[noreturn]] void leave_block();
 
@@ -44,6 +52,17 @@ class Worker {
     int arrived, predicates;
     int first;     // the thread that came first, for its site
     int expected;  // named barriers only
+  };
+
+  struct Copy {
+    void* to;
+    const void* from;
+    int bytes, valid_bytes;
+    int group;
+  };
+  struct Copies {  // of one thread
+    std::vector<Copy> unfinished;
+    int groups = 0;  // closed so far
   };
 
   static void fiber_main();
@@ -87,6 +106,8 @@ class Worker {
   WarpPost* posts_[kMaxWarps][kWarpLanes] = {};
   Barrier barriers_[kBarriers] = {};
   bool named_used_ = false;
+  std::vector<Copies> copies_;  // by thread; empty until a block copies
+  bool late_copies_ = false;
 
   Index3 coordinates_[kMaxThreads] = {};
   Index3 shape_ = {0, 0, 0};

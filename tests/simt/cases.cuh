@@ -1,8 +1,9 @@
 // A program of small kernels, each a case that is right or has one planted bug.
 //
-// usage: PROGRAM CASE [forward|reversed|shuffled [SEED]]
+// usage: PROGRAM CASE [forward|reversed|shuffled [SEED [late]]], late: when cp.async arrives
 // Prints one line: "ok HASH" (the outputs equal the host reference; HASH is of their bits), "wrong
-// COUNT of TOTAL", or "error TEXT" where the launch threw. tests/simt/test_runtime.py reads it.
+// COUNT of TOTAL", or "error TEXT" where the launch threw. Built by nvcc it runs on the GPU, with
+// no order to choose; not run on a GPU so far.
 #pragma once
 
 #include <cmath>
@@ -10,6 +11,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -23,16 +25,39 @@ namespace ck {
 namespace CK_GPU {
 
 #if defined(__CUDACC__)
+// Memory that host and device see.
+template <class T>
+struct Managed {
+  using value_type = T;
+  T* allocate(size_t count) {
+    void* memory = nullptr;
+    check(cudaMallocManaged(&memory, count * sizeof(T)));
+    return static_cast<T*>(memory);
+  }
+  void deallocate(T* memory, size_t) { cudaFree(memory); }
+  bool operator==(const Managed&) const { return true; }
+  static void check(cudaError_t error) {
+    if (error != cudaSuccess) throw std::runtime_error(cudaGetErrorString(error));
+  }
+};
+template <class T>
+using Values = std::vector<T, Managed<T>>;
+inline void finish_kernels() { Managed<int>::check(cudaDeviceSynchronize()); }
+
 template <class T>
 struct Array {
-  Array(const char*, const std::vector<T>&, bool) {}
+  Array(const char*, const Values<T>&, bool) {}
 };
 #else
+template <class T>
+using Values = std::vector<T>;
+inline void finish_kernels() {}
+
 // Tells the check build of an array.
 template <class T>
 struct Array {
   simt::KernelArray array;
-  Array(const char* name, const std::vector<T>& values, bool is_input)
+  Array(const char* name, const Values<T>& values, bool is_input)
       : array(name, values.data(), values.size() * sizeof(T),
               is_input ? simt::Use::kInput : simt::Use::kOutput) {}
 };
@@ -42,7 +67,8 @@ struct Outcome {
   size_t wrong = 0, total = 0;
   uint64_t hash = 14695981039346656037u;  // FNV-1a
   template <class T>
-  void compare(const std::vector<T>& y, const std::vector<T>& expected) {
+  void compare(const Values<T>& y, const Values<T>& expected) {
+    finish_kernels();
     for (size_t i = 0; i < y.size(); ++i) {
       unsigned char bytes[sizeof(T)];
       std::memcpy(bytes, &y[i], sizeof(T));
@@ -55,7 +81,7 @@ struct Outcome {
 
 template <auto kKernel>
 Outcome run_ints(unsigned threads, int (*expected)(int), size_t shared_bytes = 0) {
-  std::vector<int> x(threads), y(threads, -1), want(threads);
+  Values<int> x(threads), y(threads, -1), want(threads);
   for (unsigned i = 0; i < threads; ++i) {
     x[i] = 7 + 3 * static_cast<int>(i);
     want[i] = expected(static_cast<int>(i));
@@ -85,6 +111,7 @@ int run_case(const Case (&cases)[kCount], int argc, char** argv) {
   if (order == "reversed") options.order = simt::Order::kReversed;
   if (order == "shuffled") options.order = simt::Order::kShuffled;
   if (argc > 3) options.seed = std::stoull(argv[3]);
+  options.late_copies = argc > 4;
   simt::set_options(options);
 #endif
   for (const Case& c : cases) {

@@ -95,7 +95,7 @@ int neighbour(int i) { return 7 + 3 * (i ^ 1); }
 
 template <auto kKernel>
 Outcome run_blocks(int (*expected)(int)) {
-  std::vector<int> x(kBlocks), y(kBlocks, -1), want(kBlocks);
+  Values<int> x(kBlocks), y(kBlocks, -1), want(kBlocks);
   for (int i = 0; i < kBlocks; ++i) x[i] = same(i), want[i] = expected(i);
   const Array<int> arrays[] = {{"x", x, true}, {"y", y, false}};
   launch<kKernel>("blocks", kBlocks, 1, 0, nullptr, x.data(), y.data());

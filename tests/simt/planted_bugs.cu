@@ -161,8 +161,8 @@ __global__ void named(int* y) {
 
 template <Bug kBug>
 Outcome run_gemm(int m, int n, int k) {
-  std::vector<float> a(m * k), b(k * n), c(m * n + kGuardElems, -1.0f);
-  std::vector<float> expected(m * n + kGuardElems, -1.0f);
+  Values<float> a(m * k), b(k * n), c(m * n + kGuardElems, -1.0f);
+  Values<float> expected(m * n + kGuardElems, -1.0f);
   uint32_t state = 1;
   auto next = [&state] {
     state = state * 1664525u + 1013904223u;
@@ -188,7 +188,7 @@ Outcome run_gemm(int m, int n, int k) {
 template <bool kClear>
 Outcome run_block_sum() {
   constexpr int kCount = 100;
-  std::vector<float> x(kCount, 0.5f), y(1, -1.0f);
+  Values<float> x(kCount, 0.5f), y(1, -1.0f);
   const Array<float> arrays[] = {{"x", x, true}, {"y", y, false}};
   launch<block_sum<kClear>>("block_sum", 1, 128, 128 * sizeof(float), nullptr, x.data(), y.data(),
                             kCount);

@@ -24,10 +24,19 @@ RUNTIME = [
 ]
 CHECKER = sorted((CSRC / "simt" / "check").glob("*.cpp"))
 FLAGS = ["-std=c++20", "-Wall", "-Wextra", "-Wshadow", "-Wno-unknown-pragmas", "-ffp-contract=off"]
-ORDERS = [("forward",), ("reversed",), ("shuffled", "1"), ("shuffled", "2")]
+# Order of threads, seed, and whether cp.async arrives late.
+ORDERS = [("forward",), ("reversed", "0", "late"), ("shuffled", "1"), ("shuffled", "2", "late")]
+PROBES = [
+    *("pipeline", "partial_4", "partial_8", "partial_16"),
+    *("matrices_1", "matrices_2", "matrices_4"),
+    *("matrices_1_transposed", "matrices_2_transposed", "matrices_4_transposed"),
+    *("product_tf32", "product_bfloat16", "product_float16"),
+    *("split_tf32", "split_bfloat16", "pieces"),
+]
 PROGRAMS = {
     "planted_bugs": ["planted_bugs.cu"],
     "memory_bugs": ["memory_bugs.cu"],
+    "probes": ["probes.cu"],
     "features": ["features.cpp", "feature_kernels.cu"],
 }
 
@@ -93,33 +102,40 @@ def compile_objects(
 
 
 class Programs:
-    """All programs of this folder, built by one compiler in one way."""
+    """The programs of this folder, built by one compiler in one way as they are asked for."""
 
     def __init__(self, compiler: str, build: str, folder: Path) -> None:
-        how = BUILDS[build]
-        flags = [*how.flags, "-DCK_GPU=simt_baseline", "-pthread"]
+        self.compiler = compiler
         self.build = build
         self.folder = folder
+        self.how = BUILDS[build]
+        self.flags = [*self.how.flags, "-DCK_GPU=simt_baseline", "-pthread"]
         if build == "sanitized":
             (folder / "probe.cpp").write_text("int main() { return 0; }\n")
-            probe = [compiler, *flags, folder / "probe.cpp", "-o", folder / "probe"]
+            probe = [compiler, *self.flags, folder / "probe.cpp", "-o", folder / "probe"]
             if run(probe).returncode != 0 or run([folder / "probe"]).returncode != 0:
                 pytest.skip(f"{compiler} has no address sanitizer")
-        runtime = compile_objects(compiler, flags, list(how.runtime), folder)
-        for program, sources in PROGRAMS.items():
-            paths = [HERE / source for source in sources]
-            objects = compile_objects(compiler, [*flags, *how.kernel_flags], paths, folder)
+        self.runtime = compile_objects(compiler, self.flags, list(self.how.runtime), folder)
+
+    def program(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.exists():
+            sources = [HERE / source for source in PROGRAMS[name]]
+            flags = [*self.flags, *self.how.kernel_flags]
+            objects = compile_objects(self.compiler, flags, sources, self.folder)
             # The runtime first: what it shares with the programs (std) must not be instrumented.
-            done = run([compiler, *flags, *runtime, *objects, "-o", folder / program])
+            command = [self.compiler, *self.flags, *self.runtime, *objects, "-o", path]
+            done = run(command)
             assert done.returncode == 0, done.stderr
+        return path
 
     def case(self, program: str, name: str, order: tuple[str, ...]) -> str:
         """What the program printed, reports of sanitizers included."""
-        done = run([self.folder / program, name, *order])
+        done = run([self.program(program), name, *order])
         return done.stdout + done.stderr
 
     def features(self, command: str, order: tuple[str, ...] = ()) -> list[str]:
-        done = run([self.folder / "features", command, *order])
+        done = run([self.program("features"), command, *order])
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.splitlines()
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from .programs import HERE, ORDERS, Programs, compiler_builds
+from .programs import HERE, ORDERS, PROBES, Programs, compiler_builds
 
 
 @pytest.fixture(scope="module", params=compiler_builds("checked"))
@@ -14,6 +14,7 @@ def programs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 CORRECT = {
+    "probes": PROBES,
     "planted_bugs": [
         *("gemm", "broadcast", "exchange", "block_sum", "barrier", "warp_sum", "named"),
     ],
@@ -47,10 +48,21 @@ def unwritten(array: str) -> str:
     return rf"thread \d+ reads \d bytes at \w+\.cu:\d+: {array}, byte \d+ of \d+ was never written"
 
 
+NOT_AWAITED = (
+    r"thread \d+ reads \d+ bytes at probes\.cu:\d+: shared array .buffer., byte \d+ of 3072, "
+    r"for which thread \d+ has not awaited its copy, begun at async_copy\.cuh:\d+ "
+    r"from probes\.cu:\d+"
+)
 UNORDERED = r"of block \(\d, 0, 0\) wrote at \w+\.cu:\d+; blocks of a launch are not ordered"
 DIVERGENT = r"divergent barrier: .*__syncthreads at planted_bugs\.cu:\d+"
 # What each bug must give in every order, after "error KERNEL: block (x, y, z): ".
 REPORTS = {
+    "probes": {
+        "pipeline_waits_for_too_few": NOT_AWAITED,
+        "pipeline_no_barrier_after_wait": unwritten("shared array 'buffer'"),
+        "pipeline_no_barrier_before_reuse": NOT_AWAITED,
+        "misaligned": r"thread \d+: cp_async at probes\.cu:\d+: the source must be a multiple of 8",
+    },
     "planted_bugs": {
         "gemm_no_barrier_at_loop_end": race("shared array '[ab]_tile'"),
         "gemm_write_past_shared_array": (

@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from .programs import CSRC, HERE, ORDERS, Programs, compile_objects, compiler_builds, compilers, run
+from .programs import (
+    CSRC,
+    HERE,
+    ORDERS,
+    PROBES,
+    Programs,
+    compile_objects,
+    compiler_builds,
+    compilers,
+    run,
+)
 
 
 @pytest.fixture(scope="module", params=compiler_builds("plain", "sanitized"))
@@ -77,6 +87,25 @@ def test_missing_barrier_after_broadcast_is_seen_by_orders_alone(programs: Progr
         assert re.fullmatch(WRONG, printed)
 
 
+@pytest.mark.parametrize("case", PROBES)
+def test_probe_of_a_wrapper_gives_whole_numbers_exactly(programs: Programs, case: str) -> None:
+    printed = {programs.case("probes", case, order) for order in ORDERS}
+    assert len(printed) == 1
+    assert re.fullmatch(r"ok [0-9a-f]{16}\n", printed.pop())
+
+
+@pytest.mark.parametrize("order", ["forward", "reversed", "shuffled"])
+def test_bugs_of_async_copies_are_seen_early_or_late(programs: Programs, order: str) -> None:
+    def printed(case: str, *late: str) -> str:
+        return programs.case("probes", case, (order, "1", *late))
+
+    assert re.fullmatch(WRONG, printed("pipeline_waits_for_too_few", "late"))
+    assert re.fullmatch(WRONG, printed("pipeline_no_barrier_before_reuse"))
+    assert re.fullmatch(WRONG, printed("pipeline_no_barrier_after_wait", "late"))
+    error = r"error .*cp_async at probes.cu:\d+: the source must be a multiple of 8\n"
+    assert re.fullmatch(error, printed("misaligned"))
+
+
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
 def test_each_feature_gives_the_worked_values(programs: Programs, order: tuple[str, ...]) -> None:
     lines = programs.features("run", order)
@@ -138,7 +167,9 @@ def test_kernel_object_shares_no_inline_function(tmp_path: Path) -> None:
         assert [name for name in weak if "ck::simt_space::" not in name] == []
 
 
-@pytest.mark.parametrize("source", ["planted_bugs.cu", "memory_bugs.cu", "feature_kernels.cu"])
+@pytest.mark.parametrize(
+    "source", ["planted_bugs.cu", "memory_bugs.cu", "probes.cu", "feature_kernels.cu"]
+)
 def test_nvcc_compiles_the_same_source(tmp_path: Path, source: str) -> None:
     nvcc = shutil.which("nvcc")
     if nvcc is None:

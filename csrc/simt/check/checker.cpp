@@ -125,6 +125,24 @@ bool Checker::access(int thread, const void* memory, size_t bytes, Touch touch, 
   return false;
 }
 
+bool Checker::begin_copy(int thread, void* to, const void* from, size_t bytes, size_t valid_bytes,
+                         const void* pc) {
+  if (valid_bytes > 0 && !access(thread, from, valid_bytes, Touch::kRead, pc)) return false;
+  if (!access(thread, to, bytes, Touch::kWrite, pc)) return false;
+  return shared_.visit(reinterpret_cast<uintptr_t>(to), bytes, [](Record& record) {
+    record.write.flags |= Access::kInFlight;
+    return true;
+  });
+}
+
+void Checker::end_copy(int thread, void* to, size_t bytes) {
+  shared_.visit(reinterpret_cast<uintptr_t>(to), bytes, [&](Record& record) {
+    record.write.flags &= static_cast<uint8_t>(~Access::kInFlight);
+    record.write.clock = clocks_.now(thread);
+    return true;
+  });
+}
+
 // Arguments of the kernel lie on the stack of the thread that launched it.
 bool Checker::is_harmless(uintptr_t at, size_t bytes, Touch touch) const {
   if (at >= stack_begin_ && at + bytes <= stack_end_) return true;
@@ -170,6 +188,10 @@ bool Checker::concurrent(const Access& earlier, const Access& mine, bool shared)
 
 bool Checker::judge(Record& record, const Access& mine, Touch touch, bool shared,
                     bool initialised) {
+  if ((record.write.flags & Access::kInFlight) != 0 && alive(record.write, shared)) {
+    other_ = record.write, other_wrote_ = true;
+    return fail(Fault::kInFlight);
+  }
   if (concurrent(record.write, mine, shared)) {
     other_ = record.write, other_wrote_ = true;
     return fail(Fault::kRace);
@@ -266,6 +288,9 @@ std::string Checker::take_fault() {
              (other_wrote_ ? " wrote at " : " read at ") + text_of_site(other_.site) +
              (other_.block == mine_.block ? " with no barrier between"
                                           : "; blocks of a launch are not ordered");
+    case Fault::kInFlight:
+      return what + where() + ", for which " + other_thread() +
+             " has not awaited its copy, begun at " + text_of_site(other_.site);
     case Fault::kUninitialised:
       return what + where() + " was never written";
     case Fault::kInput:

@@ -2,12 +2,13 @@
 //
 // Kernel files are compiled with the instrumentation of the thread sanitizer and linked without its
 // library: the functions it calls are ours (entry_points.cpp), and they know of blocks, barriers
-// and shared memory. Four faults end a launch:
+// and shared memory. Five faults end a launch:
 // - two threads touch the same bytes, one of them writes, and nothing orders them (clocks.h).
 //   Blocks are never ordered within a launch. Two atomics do not conflict; they order nothing
 //   either, so a block that waits for another one's flag is not understood.
 // - reading what was never written: shared memory in this block, outputs and workspace in this
 // call.
+// - touching what a cp.async is still to write.
 // - an access outside the arrays of the launch (arrays.h), or beyond a shared array.
 // - writing to an input.
 // Not seen: memory touched by library calls (memcpy of run-time size), an index that leaves one
@@ -53,6 +54,12 @@ class Checker {
   bool access(int thread, const void* memory, size_t bytes, Touch touch, const void* pc);
   std::string take_fault();
 
+  // A cp.async reads its source and writes its destination when it begins. Until the thread has
+  // waited for it nobody may touch the destination, and it is as written when that wait ends.
+  bool begin_copy(int thread, void* to, const void* from, size_t bytes, size_t valid_bytes,
+                  const void* pc);
+  void end_copy(int thread, void* to, size_t bytes);
+
  private:
   struct Array {
     std::string name;
@@ -61,7 +68,7 @@ class Checker {
     Use use;
     Shadow shadow;
   };
-  enum class Fault { kNone, kRace, kUninitialised, kOutside, kInput };
+  enum class Fault { kNone, kRace, kInFlight, kUninitialised, kOutside, kInput };
 
   bool judge(Record& record, const Access& mine, Touch touch, bool shared, bool initialised);
   bool alive(const Access& earlier, bool shared) const;
@@ -113,6 +120,8 @@ class Checker {
   void pass_block_barrier() {}
   void pass_named_barrier(const uint32_t*) {}
   void pass_syncwarp(int, uint32_t) {}
+  bool begin_copy(int, void*, const void*, size_t, size_t, const void*) { return true; }
+  void end_copy(int, void*, size_t) {}
   std::string take_fault() { return {}; }
 };
 
