@@ -70,6 +70,17 @@ py::list list_algorithms(const std::string& op_name) {
   return rows;
 }
 
+// Whether the kernels that run are those built to be checked (csrc/simt/CMakeLists.txt).
+bool simt_checks() {
+#if !defined(CK_SIMT_CHECK)
+  return false;
+#elif defined(__x86_64__)
+  return active_isa() != Isa::kBaseline;
+#else
+  return true;
+#endif
+}
+
 py::dict build_info() {
   py::dict info;
   info["isa"] = isa_name(active_isa());
@@ -79,6 +90,7 @@ py::dict build_info() {
   }
   info["isas"] = available;
   info["compiler"] = CK_COMPILER;
+  info["simt_checks"] = simt_checks();
   info["cuda_architectures"] = CK_CUDA_ARCHITECTURES;
   return info;
 }
@@ -116,10 +128,10 @@ py::tuple measure_peaks(const std::string& backend, const std::string& dtype, in
   return py::make_tuple(peaks.flops_per_s, peaks.bytes_per_s);
 }
 
-void set_simt_order(const std::string& order, uint64_t seed) {
+void set_simt_order(const std::string& order, uint64_t seed, bool late_copies) {
   const char* names[] = {"forward", "reversed", "shuffled"};
   for (int i = 0; i < 3; ++i) {
-    if (order == names[i]) return simt::set_options({simt::Order(i), seed});
+    if (order == names[i]) return simt::set_options({simt::Order(i), seed, late_copies});
   }
   throw_value_error("simt order is '%s', must be forward, reversed or shuffled", order.c_str());
 }
@@ -202,7 +214,8 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
   m.def("shown", &shown, py::arg("value"));
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("threads"));
-  m.def("simt_set_order", &set_simt_order, py::arg("order"), py::arg("seed") = 0);
+  m.def("simt_set_order", &set_simt_order, py::arg("order"), py::arg("seed") = 0,
+        py::arg("late_copies") = false);
   m.def("simt_executed_kernels", &simt::executed_kernels);
   m.def("build_info", &build_info);
   m.def("cuda_devices", &cuda_devices);

@@ -1,8 +1,12 @@
 #include "bind/call.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <optional>
+#include <string>
 
 #include "core/parallel.h"
+#include "simt/arrays.h"
 
 #if defined(CK_WITH_CUDA)
 #include "gpu/runtime.h"
@@ -77,11 +81,49 @@ bool user_interrupted() {
   return PyErr_CheckSignals() != 0;  // leaves the exception set for the thread that throws
 }
 
+int64_t bytes_of(const OutputSpec& spec) {
+  int64_t bytes = itemsize_of(spec.dtype);
+  for (const int64_t side : spec.shape) bytes *= side;
+  return bytes;
+}
+
+// Tells simt's check build what the kernels of a call may touch. An output that is an input as well
+// is updated in place.
+class KernelArrays {
+ public:
+  KernelArrays(const Plan& plan, std::span<void* const> inputs, std::span<void* const> outputs,
+               const Execution& execution) {
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const ByteRange range = plan.strided_input.value_or(ByteRange{0, plan.input_bytes[i]});
+      if (inputs[i] != nullptr)
+        add(plan.input_names[i], static_cast<char*>(inputs[i]) + range.begin,
+            range.end - range.begin, simt::Use::kInput);
+    }
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (outputs[i] == nullptr) continue;
+      const bool updated = std::find(inputs.begin(), inputs.end(), outputs[i]) != inputs.end();
+      add("output " + std::to_string(i), outputs[i], bytes_of(plan.outputs[i]),
+          updated ? simt::Use::kUpdated : simt::Use::kOutput);
+    }
+    add("workspace", execution.workspace, execution.workspace_bytes, simt::Use::kOutput);
+  }
+
+ private:
+  void add(const std::string& name, const void* memory, int64_t bytes, simt::Use use) {
+    if (bytes > 0) arrays_[count_++].emplace(name.c_str(), memory, size_t(bytes), use);
+  }
+
+  std::optional<simt::KernelArray> arrays_[2 * kMaxArrays + 1];
+  int count_ = 0;
+};
+
 void run_on_host(const Plan& plan, std::span<void* const> inputs, std::span<void* const> outputs) {
   thread_local HostWorkspace workspace;
   const int threads = plan.threads(num_threads());
   const int64_t bytes = plan.workspace_bytes(threads);
   Execution execution{workspace.ensure(bytes), bytes, nullptr, threads};
+  std::optional<KernelArrays> arrays;
+  if (plan.backend == Backend::kSimt) arrays.emplace(plan, inputs, outputs, execution);
   plan.run(inputs, outputs, execution);
   workspace.trim();
 }
@@ -117,9 +159,7 @@ void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& input
     in[i] = held[i].open(plan, inputs[i], plan.input_bytes[i], false);
   bool empty = true;
   for (size_t i = 0; i < outputs.size(); ++i) {
-    const OutputSpec& spec = plan.outputs[i];
-    int64_t bytes = itemsize_of(spec.dtype);
-    for (const int64_t side : spec.shape) bytes *= side;
+    const int64_t bytes = bytes_of(plan.outputs[i]);
     if (bytes > 0) empty = false;
     out[i] = held[kMaxArrays + i].open(plan, outputs[i], bytes, true);
   }

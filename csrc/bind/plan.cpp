@@ -146,6 +146,12 @@ std::vector<NamedArray> Request::arrays() const {
   return arrays;
 }
 
+std::vector<std::string> Request::input_names() const {
+  std::vector<std::string> names;
+  for (const NamedArray& array : arrays()) names.push_back(array.name);
+  return names;
+}
+
 std::vector<int64_t> Request::input_bytes() const {
   std::vector<int64_t> sizes;
   for (const NamedArray& array : arrays()) {

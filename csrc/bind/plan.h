@@ -25,13 +25,19 @@ struct OutputSpec {
   bool per_image = true;  // begins with the images of the batch, where those can be told apart
 };
 
+struct ByteRange {
+  int64_t begin, end;
+};
+
 // A validated problem with its algorithm. Immutable; threads may share it.
 struct Plan {
   std::string op, algorithm;
   std::string why;  // this algorithm was taken
   Backend backend;
   double bound;
-  std::vector<int64_t> input_bytes;  // -1 where the call passes no array
+  std::vector<std::string> input_names;
+  std::vector<int64_t> input_bytes;        // -1 where the call passes no array
+  std::optional<ByteRange> strided_input;  // what the only input covers, from its pointer
   std::vector<OutputSpec> outputs;
   std::function<int64_t(int threads)> workspace_bytes;
   std::optional<int64_t> max_workspace;
@@ -94,6 +100,7 @@ class Request {
   std::string dtype_of(const char* array) const;
   std::string result_dtype() const;                                // that of the first array
   void require_dtype(const char* array, const char* dtype) const;  // of an array that is not None
+  std::vector<std::string> input_names() const;
   std::vector<int64_t> input_bytes() const;
   std::vector<NamedArray> arrays() const;  // those that are not None keep their place
 
@@ -165,6 +172,7 @@ Plan make_plan(const Request& request, const Selection<AlgorithmRow<Problem, Arr
   plan.why = selection.why;
   plan.backend = row.backend;
   plan.bound = row.bound;
+  plan.input_names = request.input_names();
   plan.input_bytes = request.input_bytes();
   plan.outputs = task.outputs;
   plan.max_workspace = request.max_workspace();

@@ -62,6 +62,14 @@ struct WarpPost {
 };
 void warp_collective(WarpPost* post);
 
+// cp.async: starts a copy of valid_bytes and as many zeros as make it bytes, closes a group of
+// copies, waits until at most so many of the thread's groups are not finished.
+void async_copy(const Site& site, void* to, const void* from, int bytes, int valid_bytes);
+void async_commit();
+void async_wait(int pending);
+// Ends the launch unless the address lies in shared memory and is aligned so.
+void require_shared(const Site& site, const void* address, size_t alignment);
+
 // Ends the launch with a SimtError that names the kernel, block and thread.
 [[noreturn]] void trap(const char* text);
 

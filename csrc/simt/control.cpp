@@ -18,6 +18,7 @@ namespace {
 
 std::atomic<int> order{static_cast<int>(Order::kForward)};
 std::atomic<uint64_t> seed{0};
+std::atomic<bool> late_copies{false};
 std::atomic<uint64_t> launches{0};
 
 // Open addressing; names stay for ever.
@@ -48,11 +49,12 @@ void note_name(const char* name) {
 void set_options(const Options& options) {
   order.store(static_cast<int>(options.order), std::memory_order_relaxed);
   seed.store(options.seed, std::memory_order_relaxed);
+  late_copies.store(options.late_copies, std::memory_order_relaxed);
 }
 
 Options get_options() {
   return {static_cast<Order>(order.load(std::memory_order_relaxed)),
-          seed.load(std::memory_order_relaxed)};
+          seed.load(std::memory_order_relaxed), late_copies.load(std::memory_order_relaxed)};
 }
 
 uint64_t launch_count() { return launches.load(std::memory_order_relaxed); }

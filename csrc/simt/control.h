@@ -16,6 +16,9 @@ enum class Order : int { kForward, kReversed, kShuffled };
 struct Options {
   Order order = Order::kForward;
   uint64_t seed = 0;
+  // When the data of a cp.async arrive: at once, which shows a buffer that is still read, or as the
+  // wait for them ends, which shows a missing wait.
+  bool late_copies = false;
 };
 
 // For the whole process; a launch reads them when it starts.

@@ -29,8 +29,6 @@ namespace ck::simt {
 
 __thread Current current;
 
-namespace {
-
 __thread Worker* worker = nullptr;
 
 // Owns the worker of a host thread; apart from the pointer above, which needs no guard to be read.
@@ -42,6 +40,8 @@ Worker& worker_of_thread() {
   }
   return *owner;
 }
+
+namespace {
 
 // The set bit b of mask with the smallest b ^ order.
 int first_bit(uint32_t mask, unsigned order) {
@@ -90,6 +90,7 @@ void Worker::prepare(const Launch& launch) {
   current.grid_dim = launch.grid;
   current.block_dim = launch.block;
   arena_.start_launch(launch.shared_bytes);
+  checker_.start_launch(launch.grid);
 }
 
 void Worker::run(const Launch& launch) {
@@ -99,6 +100,7 @@ void Worker::run(const Launch& launch) {
   }
   const Options options = get_options();
   order_ = options.order;
+  late_copies_ = options.late_copies;
   prepare(launch);
   const Index3 grid = launch.grid;
   const uint64_t blocks = static_cast<uint64_t>(grid.x) * grid.y * grid.z;
@@ -114,7 +116,7 @@ void Worker::run(const Launch& launch) {
     current.block_idx = {static_cast<unsigned>(block % grid.x),
                          static_cast<unsigned>(block / grid.x % grid.y),
                          static_cast<unsigned>(block / grid.x / grid.y)};
-    run_block(launch);
+    run_block(launch, block);
   }
 }
 
@@ -126,7 +128,7 @@ void Worker::clear_block() {
   named_used_ = false;
 }
 
-void Worker::run_block(const Launch& launch) {
+void Worker::run_block(const Launch& launch, uint64_t number) {
   xor_ = 0;
   if (order_ == Order::kReversed) xor_ = kMaxThreads - 1;
   if (order_ == Order::kShuffled) xor_ = random();
@@ -136,7 +138,9 @@ void Worker::run_block(const Launch& launch) {
   next_start_ = generation_ = 0;
   late_return_ = -1;
   from_first_ = false;
+  copies_.clear();
   arena_.start_block();
+  checker_.start_block(number, threads_);
 
   launch_ = &launch;
   fiber_ = fibers_.take(fiber_main);
@@ -145,6 +149,7 @@ void Worker::run_block(const Launch& launch) {
   switch_context(main_, *fiber_);
 
   launch_ = nullptr;
+  if (error_.empty()) error_ = checker_.take_fault();
   if (error_.empty() && !exception_ && arena_.red_zones_are_clean(&error_)) return;
   clear_block();
   fibers_.give_back_all();

@@ -13,7 +13,6 @@ namespace ck::simt {
 
 namespace {
 
-constexpr size_t kArenaBytes = 512 * 1024;
 constexpr size_t kMaxSharedBytes = 227 * 1024;
 constexpr size_t kMaxStaticBytes = 48 * 1024;  // ptxas refuses more
 constexpr size_t kRedZoneBytes = 128;
@@ -49,20 +48,20 @@ bool holds(const unsigned char* memory, size_t begin, size_t end, uint32_t word)
 SharedArena::~SharedArena() {
   if (memory_ == nullptr) return;
 #if defined(CK_SIMT_ASAN)
-  ASAN_UNPOISON_MEMORY_REGION(memory_, kArenaBytes);
+  ASAN_UNPOISON_MEMORY_REGION(memory_, kBytes);
 #endif
-  munmap(memory_, kArenaBytes);
+  munmap(memory_, kBytes);
 }
 
 void SharedArena::start_launch(size_t dynamic_bytes) {
   if (memory_ == nullptr) {
     void* memory =
-        mmap(nullptr, kArenaBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw NoMemory("the shared memory of a block", int64_t(kArenaBytes));
+        mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw NoMemory("the shared memory of a block", int64_t(kBytes));
     memory_ = static_cast<unsigned char*>(memory);
   }
 #if defined(CK_SIMT_ASAN)
-  ASAN_UNPOISON_MEMORY_REGION(memory_, kArenaBytes);
+  ASAN_UNPOISON_MEMORY_REGION(memory_, kBytes);
 #endif
   count_ = 0;
   add(nullptr, kDynamicName, dynamic_bytes);
@@ -112,6 +111,13 @@ void SharedArena::add(const char* key, const char* name, size_t bytes) {
 
 void SharedArena::poison(const Array& array) {
   fill(memory_, array.begin, array.begin + array.bytes, kPoison);
+}
+
+const SharedArena::Array* SharedArena::array_before(size_t offset) const {
+  if (offset >= kBytes) return nullptr;
+  const Array* found = arrays_;
+  while (found + 1 < arrays_ + count_ && found[1].begin <= offset) ++found;
+  return found;
 }
 
 bool SharedArena::red_zones_are_clean(std::string* error) const {

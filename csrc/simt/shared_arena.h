@@ -12,6 +12,13 @@ namespace ck::simt {
 
 class SharedArena {
  public:
+  static constexpr size_t kBytes = 512 * 1024;
+  struct Array {
+    const char* key;
+    const char* name;
+    size_t begin, bytes, end;  // end: of its red zone
+  };
+
   SharedArena() = default;
   SharedArena(const SharedArena&) = delete;
   SharedArena& operator=(const SharedArena&) = delete;
@@ -22,16 +29,13 @@ class SharedArena {
   // Null if there is no room left by CUDA's limits, with the reason in *error.
   void* array(const char* key, const char* name, size_t bytes, std::string* error);
   void* dynamic() const { return memory_; }
+  // The last array that begins at or before the offset, which may lie in its red zone; null outside
+  // the arena.
+  const Array* array_before(size_t offset) const;
   // False if a red zone was written to, with the reason in *error.
   bool red_zones_are_clean(std::string* error) const;
 
  private:
-  struct Array {
-    const char* key;
-    const char* name;
-    size_t begin, bytes, end;  // end: of its red zone
-  };
-
   void add(const char* key, const char* name, size_t bytes);
   void poison(const Array& array);
 

@@ -3,8 +3,8 @@
 // block are fibers that switch at barriers and warp collectives (simt/runtime.cpp).
 //
 // All code is in ck::CK_GPU, so that the copies compiled for different instruction sets stay apart.
-// Not here: cp.async and tensor cores, textures, cooperative groups, __activemask, waiting in a
-// loop for another thread or block (nothing else would run), more than about 40 KiB of locals.
+// Not here: textures, cooperative groups, __activemask, waiting in a loop for another thread or
+// block (nothing else would run), more than about 40 KiB of locals.
 #pragma once
 
 #include "simt/warp.h"

@@ -10,12 +10,12 @@
 
 namespace ck::simt {
 
-namespace {
-
 std::string site_text(const Site& site) {
   const char* slash = std::strrchr(site.file, '/');
   return format_text("%s at %s:%d", site.what, slash != nullptr ? slash + 1 : site.file, site.line);
 }
+
+namespace {
 
 // Nearly always one and the same literal.
 bool same_text(const char* a, const char* b) { return a == b || std::strcmp(a, b) == 0; }
@@ -92,6 +92,7 @@ void Worker::release_block_barrier() {
   }
   last_predicates_ = std::exchange(barrier.predicates, 0);
   ++generation_;
+  checker_.pass_block_barrier();
   from_first_ = true;
   release(barrier);
 }
@@ -115,7 +116,10 @@ void Worker::named_barrier(const Site& site, int id, int threads) {
   }
   barrier.expected = threads;
   arrive(barrier, site);
-  if (barrier.arrived == threads) release(barrier);
+  if (barrier.arrived == threads) {
+    checker_.pass_named_barrier(barrier.waiting);
+    release(barrier);
+  }
   suspend();
 }
 
@@ -142,7 +146,11 @@ void Worker::warp_collective(WarpPost* post) {
         leave_block();
       }
     }
-    if (post->complete != nullptr) post->complete(posts_[warp], mask);
+    if (post->complete != nullptr) {
+      post->complete(posts_[warp], mask);
+    } else {
+      checker_.pass_syncwarp(warp, mask);
+    }
     posted_[warp] &= ~mask;
     make_ready(warp, mask);
   }

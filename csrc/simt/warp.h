@@ -7,6 +7,8 @@
 namespace ck {
 namespace CK_GPU {
 
+// Reaches into other threads' stacks, so it is no part of the kernel for the check build.
+#define CK_SIMT_RUNTIME __attribute__((no_sanitize_thread))
 #define CK_SIMT_HERE const char *file = __builtin_FILE(), int line = __builtin_LINE()
 
 CK_SIMT_INLINE void __syncthreads(CK_SIMT_HERE) {
@@ -34,7 +36,7 @@ struct ShufflePost : simt::WarpPost {
   uint64_t value, result;
   int source;  // lane this one reads from
 };
-inline void complete_shuffle(simt::WarpPost* const* posts, uint32_t mask) {
+CK_SIMT_RUNTIME inline void complete_shuffle(simt::WarpPost* const* posts, uint32_t mask) {
   for (uint32_t rest = mask; rest != 0; rest &= rest - 1) {
     ShufflePost& reader = *static_cast<ShufflePost*>(posts[__builtin_ctz(rest)]);
     reader.result = mask >> reader.source & 1
@@ -94,7 +96,7 @@ struct VotePost : simt::WarpPost {
   uint32_t result;
 };
 // Lanes of the mask whose value equals that of the lane itself; a vote is a match with 1.
-inline void complete_vote(simt::WarpPost* const* posts, uint32_t mask) {
+CK_SIMT_RUNTIME inline void complete_vote(simt::WarpPost* const* posts, uint32_t mask) {
   for (uint32_t rest = mask; rest != 0; rest &= rest - 1) {
     VotePost& asker = *static_cast<VotePost*>(posts[__builtin_ctz(rest)]);
     asker.result = 0;
@@ -134,8 +136,6 @@ CK_SIMT_INLINE unsigned __match_any_sync(unsigned mask, T value, CK_SIMT_HERE) {
   __builtin_memcpy(&bits, &value, sizeof(T));
   return same_lanes("__match_any_sync", mask, bits, file, line);
 }
-
-#undef CK_SIMT_HERE
 
 }  // namespace CK_GPU
 }  // namespace ck

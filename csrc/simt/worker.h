@@ -4,13 +4,17 @@
 #include <cstdint>
 #include <exception>
 #include <string>
+#include <vector>
 
 #include "simt/calls.h"
+#include "simt/check/checker.h"
 #include "simt/control.h"
 #include "simt/fiber.h"
 #include "simt/shared_arena.h"
 
 namespace ck::simt {
+
+std::string site_text(const Site& site);
 
 // Checks the shape and notes the kernel in the log (simt/control.h).
 void count_launch(const Launch& launch);
@@ -30,8 +34,17 @@ class Worker {
   int block_barrier(const Site& site, int predicate);
   void named_barrier(const Site& site, int id, int threads);
   void warp_collective(WarpPost* post);
+  void async_copy(const Site& site, void* to, const void* from, int bytes, int valid_bytes,
+                  const void* caller);
+  void async_commit();
+  void async_wait(int pending);
+  void require_shared(const Site& site, const void* address, size_t alignment);
   void note_fault(const std::string& text);
   [[noreturn]] void leave_block();
+
+  Checker& checker() { return checker_; }
+  // Defined in check builds alone.
+  void check_access(const void* memory, size_t bytes, Touch touch, const void* caller);
 
  private:
   struct Barrier {
@@ -41,10 +54,21 @@ class Worker {
     int expected;  // named barriers only
   };
 
+  struct Copy {
+    void* to;
+    const void* from;
+    int bytes, valid_bytes;
+    int group;
+  };
+  struct Copies {  // of one thread
+    std::vector<Copy> unfinished;
+    int groups = 0;  // closed so far
+  };
+
   static void fiber_main();
 
   void prepare(const Launch& launch);
-  void run_block(const Launch& launch);
+  void run_block(const Launch& launch, uint64_t number);
   void clear_block();
 
   void make_current(int thread);
@@ -82,6 +106,8 @@ class Worker {
   WarpPost* posts_[kMaxWarps][kWarpLanes] = {};
   Barrier barriers_[kBarriers] = {};
   bool named_used_ = false;
+  std::vector<Copies> copies_;  // by thread; empty until a block copies
+  bool late_copies_ = false;
 
   Index3 coordinates_[kMaxThreads] = {};
   Index3 shape_ = {0, 0, 0};
@@ -94,8 +120,13 @@ class Worker {
   Context* resume_ = nullptr;  // where a fiber that ends goes
   FiberPool fibers_;
   SharedArena arena_;
+  Checker checker_{arena_};
   std::string error_;
   std::exception_ptr exception_;
 };
+
+// Of this host thread; the pointer is null until it launches.
+Worker& worker_of_thread();
+extern __thread Worker* worker;
 
 }  // namespace ck::simt

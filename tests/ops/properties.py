@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from convkit import testing
+from convkit import _native, testing
 from convkit.testing import Problem
 from convkit.testing.memory import guard, guards_broken, lay
 
@@ -20,6 +20,7 @@ from .table import Case, mostly_plain
 PER_IMAGE = frozenset({"x", "residual", "grad_y", "indices", "target"})
 FLAT_SUM = 128  # products in a sum of equal terms: shorter ones cannot pass the bound
 FLAT_SEEDS = range(2)  # by chance a number's roundings cancel each other
+SIMT_CHECKS = _native.build_info()["simt_checks"]
 LARGEST_LAYER = 400_000_000  # operations; the reference runs them in float64 twice
 
 
@@ -109,9 +110,19 @@ class Properties:
     def test_gives_the_same_bits_in_any_thread_order(self, case: Case) -> None:
         data = case.data()
         forward = case.outputs(data)
-        for order, seed in (("reversed", 0), ("shuffled", 1), ("shuffled", 2)):
-            with testing.simt_order(order, seed):
+        for order, seed, late in (
+            ("reversed", 0, True),
+            ("shuffled", 1, False),
+            ("shuffled", 2, True),
+        ):
+            with testing.simt_order(order, seed, late):
                 assert_same(forward, case.outputs(data))
+
+    if SIMT_CHECKS:  # where every test checks accesses, but this one costs least
+
+        @over(backends=("simt",), share=lambda *case: 2.5)  # of a reduced table 30 %
+        def test_each_access_of_a_kernel_is_right(self, case: Case) -> None:
+            case.outputs(case.data())
 
     @over(share=mostly_plain(cpu=0.5, simt=0.15, plain_simt=0.4))
     def test_fills_out_and_leaves_guard_bytes_alone(self, case: Case) -> None:

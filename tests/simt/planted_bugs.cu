@@ -1,20 +1,5 @@
 // Kernels with one planted bug each, beside their correct versions: what simt must catch.
-//
-// usage: planted_bugs CASE [forward|reversed|shuffled [SEED]]
-// Prints one line: "ok HASH" (the outputs equal the host reference; HASH is of their bits), "wrong
-// COUNT of TOTAL", or "error TEXT" where the launch threw. tests/simt/test_runtime.py reads it.
-#include <cmath>
-#include <cstdint>
-#include <cstdio>
-#include <cstring>
-#include <exception>
-#include <string>
-#include <vector>
-
-#include "gpu/device.cuh"
-#if !defined(__CUDACC__)
-#include "simt/control.h"
-#endif
+#include "cases.cuh"
 
 namespace ck {
 namespace CK_GPU {
@@ -174,25 +159,10 @@ __global__ void named(int* y) {
   y[i] = i;
 }
 
-struct Outcome {
-  size_t wrong = 0, total = 0;
-  uint64_t hash = 14695981039346656037u;  // FNV-1a
-  template <class T>
-  void compare(const std::vector<T>& y, const std::vector<T>& expected) {
-    for (size_t i = 0; i < y.size(); ++i) {
-      unsigned char bytes[sizeof(T)];
-      std::memcpy(bytes, &y[i], sizeof(T));
-      for (unsigned char byte : bytes) hash = (hash ^ byte) * 1099511628211u;
-      wrong += std::memcmp(&y[i], &expected[i], sizeof(T)) != 0;
-    }
-    total += y.size();
-  }
-};
-
 template <Bug kBug>
 Outcome run_gemm(int m, int n, int k) {
-  std::vector<float> a(m * k), b(k * n), c(m * n + kGuardElems, -1.0f);
-  std::vector<float> expected(m * n + kGuardElems, -1.0f);
+  Values<float> a(m * k), b(k * n), c(m * n + kGuardElems, -1.0f);
+  Values<float> expected(m * n + kGuardElems, -1.0f);
   uint32_t state = 1;
   auto next = [&state] {
     state = state * 1664525u + 1013904223u;
@@ -208,44 +178,24 @@ Outcome run_gemm(int m, int n, int k) {
     }
   }
   const dim3 grid((n + kTile - 1) / kTile, (m + kTile - 1) / kTile);
+  const Array<float> arrays[] = {{"a", a, true}, {"b", b, true}, {"c", c, false}};
   launch<gemm<kBug>>("gemm", grid, kGemmThreads, 0, nullptr, a.data(), b.data(), c.data(), m, n, k);
   Outcome outcome;
   outcome.compare(c, expected);
   return outcome;
 }
 
-template <auto kKernel>
-Outcome run_ints(unsigned threads, int (*expected)(int), size_t shared_bytes = 0) {
-  std::vector<int> x(threads), y(threads, -1), want(threads);
-  for (unsigned i = 0; i < threads; ++i) {
-    x[i] = 7 + 3 * static_cast<int>(i);
-    want[i] = expected(static_cast<int>(i));
-  }
-  if constexpr (requires { kKernel(x.data(), y.data()); }) {
-    launch<kKernel>("ints", 1, threads, shared_bytes, nullptr, x.data(), y.data());
-  } else {
-    launch<kKernel>("ints", 1, threads, shared_bytes, nullptr, y.data());
-  }
-  Outcome outcome;
-  outcome.compare(y, want);
-  return outcome;
-}
-
 template <bool kClear>
 Outcome run_block_sum() {
   constexpr int kCount = 100;
-  std::vector<float> x(kCount, 0.5f), y(1, -1.0f);
+  Values<float> x(kCount, 0.5f), y(1, -1.0f);
+  const Array<float> arrays[] = {{"x", x, true}, {"y", y, false}};
   launch<block_sum<kClear>>("block_sum", 1, 128, 128 * sizeof(float), nullptr, x.data(), y.data(),
                             kCount);
   Outcome outcome;
   outcome.compare(y, {50.0f});
   return outcome;
 }
-
-struct Case {
-  const char* name;
-  Outcome (*run)();
-};
 
 int expect_broadcast(int i) { return 7 + i; }
 int expect_exchange(int i) { return 7 + 3 * (i ^ 1); }
@@ -282,31 +232,4 @@ const Case kCases[] = {
 }  // namespace CK_GPU
 }  // namespace ck
 
-int main(int argc, char** argv) {
-  namespace gpu = ck::CK_GPU;
-  const std::string name = argc > 1 ? argv[1] : "";
-#if !defined(__CUDACC__)
-  const std::string order = argc > 2 ? argv[2] : "forward";
-  ck::simt::Options options;
-  if (order == "reversed") options.order = ck::simt::Order::kReversed;
-  if (order == "shuffled") options.order = ck::simt::Order::kShuffled;
-  if (argc > 3) options.seed = std::stoull(argv[3]);
-  ck::simt::set_options(options);
-#endif
-  for (const gpu::Case& c : gpu::kCases) {
-    if (name != c.name) continue;
-    try {
-      const gpu::Outcome outcome = c.run();
-      if (outcome.wrong == 0) {
-        std::printf("ok %016llx\n", static_cast<unsigned long long>(outcome.hash));
-      } else {
-        std::printf("wrong %zu of %zu\n", outcome.wrong, outcome.total);
-      }
-    } catch (const std::exception& e) {
-      std::printf("error %s\n", e.what());
-    }
-    return 0;
-  }
-  std::printf("no case '%s'\n", name.c_str());
-  return 2;
-}
+int main(int argc, char** argv) { return ck::CK_GPU::run_case(ck::CK_GPU::kCases, argc, argv); }

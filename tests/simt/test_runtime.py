@@ -1,119 +1,28 @@
 """The simt runtime by itself: it runs correct kernels and catches the planted bugs.
 
-Each C++ compiler of the machine builds the runtime and the kernels of this folder twice, plain and
-with the address and undefined-behaviour sanitizers; no part of the installed package is used.
+test_checks.py has the build that checks each access.
 """
 
-import os
 import re
 import shutil
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-CSRC = HERE.parents[1] / "csrc"
-RUNTIME = [
-    *sorted((CSRC / "simt").glob("*.cpp")),
-    CSRC / "core" / "error.cpp",
-    CSRC / "core" / "parallel.cpp",
-    CSRC / "gpu" / "launch_error.cpp",
-]
-FLAGS = ["-std=c++20", "-Wall", "-Wextra", "-Wshadow", "-Wno-unknown-pragmas", "-ffp-contract=off"]
-BUILDS = {
-    "plain": ["-O2"],
-    "sanitized": [
-        *("-O1", "-g", "-fno-omit-frame-pointer", "-DCK_GUARD_ELEMS=0"),
-        *("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"),
-    ],
-}
-ORDERS = [("forward",), ("reversed",), ("shuffled", "1"), ("shuffled", "2")]
+from .programs import (
+    CSRC,
+    HERE,
+    ORDERS,
+    PROBES,
+    Programs,
+    compile_objects,
+    compiler_builds,
+    compilers,
+    run,
+)
 
 
-def compilers() -> list[str]:
-    """The default C++ compiler and clang++ if that is another one."""
-    default = [os.environ.get("CXX"), "c++", "g++", "clang++"]
-    found = [path for name in default if name and (path := shutil.which(name))][:1]
-    clang = shutil.which("clang++")
-    if clang and os.path.realpath(clang) != os.path.realpath(found[0]):
-        found.append(clang)
-    return found
-
-
-def environment() -> dict[str, str]:
-    # LeakSanitizer's exit drops piped output. A preloaded sanitizer is the caller's, not ours.
-    env = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
-    return env | {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": ""}
-
-
-def run(command: list[str | Path], timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=timeout, env=environment(), check=False
-    )
-
-
-def compile_objects(
-    compiler: str, flags: list[str], sources: list[Path], folder: Path
-) -> list[Path]:
-    def one(source: Path) -> Path:
-        target = folder / f"{source.stem}.o"
-        command = [compiler, *FLAGS, *flags, f"-I{CSRC}", "-x", "c++", "-c", source, "-o", target]
-        done = run(command)
-        assert done.returncode == 0, done.stderr
-        assert "warning" not in done.stderr, done.stderr
-        return target
-
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(one, sources))
-
-
-class Programs:
-    """planted_bugs and features, built by one compiler in one way."""
-
-    def __init__(self, compiler: str, build: str, folder: Path) -> None:
-        flags = [*BUILDS[build], "-DCK_GPU=simt_baseline", "-pthread"]
-        self.build = build
-        self.folder = folder
-        if build == "sanitized":
-            (folder / "probe.cpp").write_text("int main() { return 0; }\n")
-            probe = [compiler, *flags, folder / "probe.cpp", "-o", folder / "probe"]
-            if run(probe).returncode != 0 or run([folder / "probe"]).returncode != 0:
-                pytest.skip(f"{compiler} has no address sanitizer")
-        runtime = compile_objects(compiler, flags, RUNTIME, folder)
-        for program, sources in {
-            "planted_bugs": ["planted_bugs.cu"],
-            "features": ["features.cpp", "feature_kernels.cu"],
-        }.items():
-            objects = compile_objects(compiler, flags, [HERE / s for s in sources], folder)
-            done = run([compiler, *flags, *objects, *runtime, "-o", folder / program])
-            assert done.returncode == 0, done.stderr
-
-    def case(self, name: str, order: tuple[str, ...]) -> str:
-        """What the program printed, reports of sanitizers included."""
-        done = run([self.folder / "planted_bugs", name, *order])
-        return done.stdout + done.stderr
-
-    def features(self, command: str, order: tuple[str, ...] = ()) -> list[str]:
-        done = run([self.folder / "features", command, *order])
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.splitlines()
-
-
-def compiler_builds() -> list[object]:
-    found = compilers()
-    if not found:
-        reason = pytest.mark.skip(reason="no C++ compiler found")
-        return [pytest.param(("", build), id=build, marks=reason) for build in BUILDS]
-    return [
-        pytest.param((compiler, build), id=f"{Path(compiler).name}-{build}")
-        for compiler in found
-        for build in BUILDS
-    ]
-
-
-@pytest.fixture(scope="module", params=compiler_builds())
+@pytest.fixture(scope="module", params=compiler_builds("plain", "sanitized"))
 def programs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Programs:
     compiler, build = request.param
     return Programs(compiler, build, tmp_path_factory.mktemp("simt"))
@@ -124,7 +33,7 @@ CORRECT = ["gemm", "broadcast", "exchange", "block_sum", "barrier", "warp_sum", 
 
 @pytest.mark.parametrize("case", CORRECT)
 def test_correct_kernel_gives_equal_bits_in_all_orders(programs: Programs, case: str) -> None:
-    printed = {programs.case(case, order) for order in ORDERS}
+    printed = {programs.case("planted_bugs", case, order) for order in ORDERS}
     assert len(printed) == 1
     assert re.fullmatch(r"ok [0-9a-f]{16}\n", printed.pop())
 
@@ -167,14 +76,34 @@ def test_planted_bug_is_caught_in_every_order(programs: Programs, case: str) -> 
     if programs.build == "sanitized":
         pattern = SANITIZED.get(case, pattern)
     for order in ORDERS:
-        assert re.search(pattern, programs.case(case, order)), order
+        assert re.search(pattern, programs.case("planted_bugs", case, order)), order
 
 
 def test_missing_barrier_after_broadcast_is_seen_by_orders_alone(programs: Programs) -> None:
-    forward, *others = (programs.case("broadcast_no_barrier", order) for order in ORDERS)
+    case = "broadcast_no_barrier"
+    forward, *others = (programs.case("planted_bugs", case, order) for order in ORDERS)
     assert forward.startswith("ok ")
     for printed in others:
         assert re.fullmatch(WRONG, printed)
+
+
+@pytest.mark.parametrize("case", PROBES)
+def test_probe_of_a_wrapper_gives_whole_numbers_exactly(programs: Programs, case: str) -> None:
+    printed = {programs.case("probes", case, order) for order in ORDERS}
+    assert len(printed) == 1
+    assert re.fullmatch(r"ok [0-9a-f]{16}\n", printed.pop())
+
+
+@pytest.mark.parametrize("order", ["forward", "reversed", "shuffled"])
+def test_bugs_of_async_copies_are_seen_early_or_late(programs: Programs, order: str) -> None:
+    def printed(case: str, *late: str) -> str:
+        return programs.case("probes", case, (order, "1", *late))
+
+    assert re.fullmatch(WRONG, printed("pipeline_waits_for_too_few", "late"))
+    assert re.fullmatch(WRONG, printed("pipeline_no_barrier_before_reuse"))
+    assert re.fullmatch(WRONG, printed("pipeline_no_barrier_after_wait", "late"))
+    error = r"error .*cp_async at probes.cu:\d+: the source must be a multiple of 8\n"
+    assert re.fullmatch(error, printed("misaligned"))
 
 
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
@@ -238,7 +167,9 @@ def test_kernel_object_shares_no_inline_function(tmp_path: Path) -> None:
         assert [name for name in weak if "ck::simt_space::" not in name] == []
 
 
-@pytest.mark.parametrize("source", ["planted_bugs.cu", "feature_kernels.cu"])
+@pytest.mark.parametrize(
+    "source", ["planted_bugs.cu", "memory_bugs.cu", "probes.cu", "feature_kernels.cu"]
+)
 def test_nvcc_compiles_the_same_source(tmp_path: Path, source: str) -> None:
     nvcc = shutil.which("nvcc")
     if nvcc is None:

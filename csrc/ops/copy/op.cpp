@@ -35,6 +35,16 @@ CopyProblem read_problem(const Request& call) {
   return problem;
 }
 
+ByteRange source_bytes(const CopyProblem& problem) {
+  ByteRange range = {0, problem.itemsize};
+  for (int i = 0; i < problem.rank; ++i) {
+    if (problem.shape[i] == 0) return {0, 0};
+    const int64_t last = (problem.shape[i] - 1) * problem.src_strides[i];
+    (last < 0 ? range.begin : range.end) += last;
+  }
+  return range;
+}
+
 Task<CopyProblem> read_task(const Request& call) {
   return {read_problem(call), Direction::kFprop, {{call.required_shape("x"), call.dtype_of("x")}}};
 }
@@ -47,9 +57,11 @@ Op describe_copy() {
       "copy",
       [=](const Request& call) {
         const auto task = read_task(call);
-        return make_plan(
+        Plan plan = make_plan(
             call, select_row(rows, task, call), task,
             [](CopyArrays& arrays, auto in, auto out) { arrays.src = in[0], arrays.dst = out[0]; });
+        plan.strided_input = source_bytes(task.problem);
+        return plan;
       },
       [=](const Request& call) { return list_candidates(rows, read_task(call), call); }};
   return {"copy", {copy}, describe(rows)};

@@ -52,9 +52,12 @@ def use_threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def simt_order(name: str, seed: int = 0) -> Iterator[None]:
-    """The order in which the simulator runs threads: "forward", "reversed" or "shuffled"."""
-    _native.simt_set_order(name, seed)
+def simt_order(name: str, seed: int = 0, late_copies: bool = False) -> Iterator[None]:
+    """The order in which the simulator runs threads: "forward", "reversed" or "shuffled".
+
+    With late_copies, what a kernel copies with cp.async arrives when it waits for it, not at once.
+    """
+    _native.simt_set_order(name, seed, late_copies)
     try:
         yield
     finally:
