@@ -20,6 +20,7 @@ def conv2d(
     activation: str | None = None,
     residual: Any = None,
     flip_kernel: bool = False,
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -44,6 +45,9 @@ def conv2d(
         activation: None, "relu", "tanh" or "sigmoid", applied last.
         residual: an array like the result, added before the activation, or None.
         flip_kernel: True turns the filters by 180 degrees: the mathematical convolution.
+        precision: "high" is any order of sums within the bound; "strict" the one order that
+            docs/numerics.md states, which gives the same bits on every backend, instruction set and
+            layout, more slowly.
         algo: "auto" or a name of `conv2d_algorithms`.
         max_workspace: None, or the most bytes of scratch memory; auto passes over algorithms that
             need more (on the cpu: with one thread; it then uses as many threads as fit). Arrays of
@@ -74,6 +78,7 @@ def conv2d(
             "activation": activation,
             "flip_kernel": flip_kernel,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -91,6 +96,7 @@ def conv2d_input_grad(
     groups: int = 1,
     layout: str = "NCHW",
     flip_kernel: bool = False,
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -106,7 +112,7 @@ def conv2d_input_grad(
             for NHWC.
         w: the filters, as in conv2d.
         x_shape: the shape of x; grad_y alone does not tell it for a stride above 1.
-        stride, padding, dilation, groups, layout, flip_kernel, algo, max_workspace, out:
+        stride, padding, dilation, groups, layout, flip_kernel, precision, algo, max_workspace, out:
             as in conv2d.
 
     Returns: an array of shape x_shape, of grad_y's array type, dtype and device.
@@ -131,6 +137,7 @@ def conv2d_input_grad(
             "layout": layout,
             "flip_kernel": flip_kernel,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -148,6 +155,7 @@ def conv2d_weight_grad(
     groups: int = 1,
     layout: str = "NCHW",
     flip_kernel: bool = False,
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -162,7 +170,7 @@ def conv2d_weight_grad(
             for NHWC.
         x: the images, as in conv2d.
         w_shape: the shape of w.
-        stride, padding, dilation, groups, layout, flip_kernel, algo, max_workspace, out:
+        stride, padding, dilation, groups, layout, flip_kernel, precision, algo, max_workspace, out:
             as in conv2d.
 
     Returns: an array of shape w_shape, of grad_y's array type, dtype and device. Zeros for an
@@ -189,6 +197,7 @@ def conv2d_weight_grad(
             "layout": layout,
             "flip_kernel": flip_kernel,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
