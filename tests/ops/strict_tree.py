@@ -78,6 +78,45 @@ def chains_of_terms(terms: np.ndarray) -> list[np.ndarray]:
     return chains
 
 
+def sum_of(terms: list[np.ndarray], like: np.ndarray) -> np.ndarray:
+    return total(chains_of_terms(np.stack(terms))) if terms else np.zeros_like(like)
+
+
+class AveragePool:
+    """avg_pool2d of (n, c, h, w) with one window side, stride and padding, real pixels counted."""
+
+    def __init__(self, side: int, stride: int, pad: int) -> None:
+        self.side, self.stride, self.pad = side, stride, pad
+
+    def window(self, i: int, size: int) -> range:
+        start = i * self.stride - self.pad
+        return range(max(start, 0), min(start + self.side, size))
+
+    def outputs(self, size: int) -> int:
+        return (size + 2 * self.pad - self.side) // self.stride + 1
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        height, width = x.shape[2:]
+        y = np.empty((*x.shape[:2], self.outputs(height), self.outputs(width)), "f4")
+        for p, q in np.ndindex(*y.shape[2:]):
+            rows, columns = self.window(p, height), self.window(q, width)
+            terms = [x[:, :, h, w] for h in rows for w in columns]
+            y[:, :, p, q] = sum_of(terms, y[:, :, p, q]) / np.float32(len(terms))
+        return y
+
+    def backward(self, grad_y: np.ndarray, height: int, width: int) -> np.ndarray:
+        grad_x = np.empty((*grad_y.shape[:2], height, width), "f4")
+        for h, w in np.ndindex(height, width):
+            terms = []
+            for p, q in np.ndindex(*grad_y.shape[2:]):
+                rows, columns = self.window(p, height), self.window(q, width)
+                if h in rows and w in columns:
+                    area = np.float32(len(rows) * len(columns))
+                    terms.append(grad_y[:, :, p, q] / area)
+            grad_x[:, :, h, w] = sum_of(terms, grad_x[:, :, h, w])
+        return grad_x
+
+
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The matrix product of (m, depth) and (depth, n)."""
     chains = []

@@ -171,6 +171,46 @@ def test_conv2d_follows_the_stated_tree(line, layout):
         assert case.digest("cpu", layout, data) == expected, direction
 
 
+@pytest.mark.parametrize(("side", "stride", "pad"), [(3, 2, 1), (12, 1, 5), (33, 1, 0)])
+def test_average_pools_follow_the_stated_tree(side, stride, pad):
+    rng = np.random.default_rng(side)
+    x = rng.standard_normal((2, 3, side + 3, side + 2), "f4")
+    stated = strict_tree.AveragePool(side, stride, pad)
+    options = {"stride": stride, "padding": pad, "count_include_pad": False}
+    y = convkit.avg_pool2d(x, side, precision="strict", **options)
+    assert np.array_equal(y, stated.forward(x))
+    grad_y = rng.standard_normal(y.shape, "f4")
+    grad_x = convkit.avg_pool2d_grad(grad_y, x.shape, side, precision="strict", **options)
+    assert np.array_equal(grad_x, stated.backward(grad_y, *x.shape[2:]))
+
+
+def test_gram_matrices_follow_the_stated_tree():
+    x = np.random.default_rng(0).standard_normal((1, 5, 40, 30), "f4")
+    rows = x[0].reshape(5, -1)
+    stated = strict_tree.product(rows, rows.T) / np.float32(5 * 40 * 30)
+    assert np.array_equal(convkit.gram_matrix(x, normalize=True, precision="strict")[0], stated)
+    grad = np.random.default_rng(1).standard_normal((1, 5, 5), "f4")
+    stated = strict_tree.product(grad[0] + grad[0].T, rows)
+    grad_x = convkit.gram_matrix_grad(grad, x, precision="strict")
+    assert np.array_equal(grad_x[0].reshape(5, -1), stated)
+
+
+def test_a_variance_follows_the_stated_tree():
+    x = np.random.default_rng(0).standard_normal((2, 3, 30, 40), "f4") + np.float32(3)
+    _, mean, invstd = convkit.batch_norm(
+        x, training=True, return_stats=True, eps=0.0, precision="strict"
+    )
+    m = np.float64(2 * 30 * 40)
+    terms = x.transpose(0, 2, 3, 1).reshape(-1, 3)
+    first = (strict_tree.total(strict_tree.chains_of_terms(terms)) / m).astype("f4")
+    d = terms - first
+    sums = strict_tree.total(strict_tree.chains_of_terms(d)).astype("f8")
+    squares = [strict_tree.product(d[:, c][None], d[:, c][:, None])[0, 0] for c in range(3)]
+    variance = (np.array(squares, "f8") - sums * (sums / m)) / m
+    assert np.array_equal(mean, (first + sums / m).astype("f4"))
+    assert np.array_equal(invstd, (1 / np.sqrt(variance)).astype("f4"))
+
+
 def test_an_algorithm_of_another_order_is_refused():
     x = np.ones((1, 1, 3, 3), "f4")
     with pytest.raises(ValueError, match=r"order of their own.*These can: strict"):

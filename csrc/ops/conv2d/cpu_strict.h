@@ -56,6 +56,11 @@ struct TapLines {
            w.stride == 1 && h.step == 1 && w.step == 1 && h.source == h.count &&
            w.source == w.count;
   }
+  // Then pixels with their channels side by side are a matrix already.
+  bool is_matrix() const {
+    return is_pointwise() && strides.channel == 1 &&
+           strides.image == h.source * w.source * strides.column;
+  }
   void join_rows() {
     if (!is_pointwise()) return;
     w.source = w.count = w.count * h.count;
