@@ -311,6 +311,8 @@ std::string over_limit(const Request& request, int64_t workspace_bytes) {
 
 std::string why_in_order(const Request& request, const std::vector<Candidate>& candidates,
                          const std::string& taken, const Preference& preference) {
+  if (request.precision() == Precision::kStrict)
+    return "its sums are made in the order that precision 'strict' states";
   const char* backend = backend_name(request.backend());
   if (candidates.size() == 1) return format_text("the only algorithm of backend '%s'", backend);
   std::string why;
