@@ -19,9 +19,9 @@ static CK_INLINE TwoDoubles add_to_odd(TwoDoubles product, TwoDoubles c) {
   const TwoDoubles sum = product + c, part = sum - product;
   const TwoDoubles rest = (product - (sum - part)) + (c - part);         // what rounding took off
   const TwoInts negative = (rest < 0), inexact = negative | (rest > 0);  // no NaN is either
-  const TwoInts away = negative ^ (sum < 0);
+  const TwoInts inward = negative ^ (sum < 0);
   const TwoInts bits = TwoInts(sum), is_even = (bits & 1) - 1;
-  return TwoDoubles(bits + ((away | 1) & inexact & is_even));
+  return TwoDoubles(bits + ((inward | 1) & inexact & is_even));
 }
 #endif
 

@@ -224,27 +224,25 @@ void for_each_pass(const Conv2dProblem& p, bool forward, const Body& body) {
 }
 
 template <class T>
-void run_typed(const Conv2dProblem& p, Direction direction, const Conv2dArrays& arrays,
-               const Execution& execution) {
-  const int threads = threads_for(p, execution.threads);
+void run_in_layout(const Conv2dProblem& p, Direction direction, const Conv2dArrays& arrays,
+                   int threads, void* workspace) {
   T* const out = static_cast<T*>(arrays.out);
   if (direction == Direction::kWgrad) {
     WgradPass<T>(p, threads)
         .run(threads, static_cast<const T*>(arrays.x), static_cast<const T*>(arrays.y), out,
-             execution.workspace);
+             workspace);
     return;
   }
   const bool forward = direction == Direction::kFprop;
   const Epilogue<T> epilogue = forward ? epilogue_of<T>(p, arrays) : Epilogue<T>{};
   for_each_pass<T>(p, forward, [&](const ImagePass<T>& pass) {
     run_pass(pass, threads, static_cast<const T*>(forward ? arrays.x : arrays.y),
-             static_cast<const T*>(arrays.w), epilogue, out, execution.workspace);
+             static_cast<const T*>(arrays.w), epilogue, out, workspace);
   });
 }
 
 template <class T>
-int64_t workspace_typed(const Conv2dProblem& p, Direction direction, int thread_count) {
-  const int threads = threads_for(p, thread_count);
+int64_t pass_bytes(const Conv2dProblem& p, Direction direction, int threads) {
   if (direction == Direction::kWgrad) return WgradPass<T>(p, threads).worker_bytes * threads;
   int64_t most = 0;
   for_each_pass<T>(p, direction == Direction::kFprop, [&](const ImagePass<T>& pass) {
@@ -253,6 +251,85 @@ int64_t workspace_typed(const Conv2dProblem& p, Direction direction, int thread_
     most = max_of(most, arena.used_bytes());
   });
   return most;
+}
+
+// NHWC arrays as NCHW ones in the workspace. Gathering NHWC takes an element at a time: where few
+// channels of the result share what was gathered, it pays to turn the arrays first.
+template <class T>
+struct TurnedArrays {
+  static constexpr int64_t kFewChannels = 16;
+
+  Conv2dProblem p;  // of the turned arrays
+  Direction direction;
+  T *x, *w, *y, *residual;
+  char* rest;  // of the workspace
+  Arena arena;
+
+  static bool wanted(const Conv2dProblem& p, Direction direction) {
+    const bool pointwise = p.r * p.s == 1 && p.stride_h * p.stride_w == 1;
+    const int64_t sharing = direction == Direction::kDgrad ? p.c_per_group : p.k_per_group;
+    return p.layout == Layout::kNHWC && sharing < kFewChannels && !pointwise;
+  }
+
+  TurnedArrays(const Conv2dProblem& problem, Direction which, void* workspace)
+      : p(problem), direction(which), arena(workspace) {
+    p.layout = Layout::kNCHW;
+    const bool forward = direction == Direction::kFprop;
+    x = arena.take<T>(p.n * p.c * p.h * p.w);
+    w = arena.take<T>(p.k * p.c_per_group * p.r * p.s);
+    y = arena.take<T>(p.n * p.k * p.p * p.q);
+    residual = arena.take<T>(forward && p.has_residual ? p.n * p.k * p.p * p.q : 0);
+    rest = arena.take<char>(0);
+  }
+
+  void run(const Conv2dArrays& arrays, int threads) const {
+    const int64_t inputs = p.h * p.w, outputs = p.p * p.q, taps = p.r * p.s;
+    Conv2dArrays turned{x, w, y, arrays.bias, nullptr, nullptr};
+    if (direction != Direction::kDgrad) turn(arrays.x, p.n, inputs, p.c, x, threads);
+    if (direction != Direction::kWgrad) turn(arrays.w, p.k, taps, p.c_per_group, w, threads);
+    if (direction != Direction::kFprop) turn(arrays.y, p.n, outputs, p.k, y, threads);
+    if (direction == Direction::kFprop && p.has_residual) {
+      turn(arrays.residual, p.n, outputs, p.k, residual, threads);
+      turned.residual = residual;
+    }
+    turned.out = direction == Direction::kFprop ? y : direction == Direction::kDgrad ? x : w;
+    run_in_layout<T>(p, direction, turned, threads, rest);
+    if (direction == Direction::kFprop) turn(y, p.n, p.k, outputs, arrays.out, threads);
+    if (direction == Direction::kDgrad) turn(x, p.n, p.c, inputs, arrays.out, threads);
+    if (direction == Direction::kWgrad) turn(w, p.k, p.c_per_group, taps, arrays.out, threads);
+  }
+
+ private:
+  // `count` matrices (rows x columns) become (columns x rows).
+  static void turn(const void* from, int64_t count, int64_t rows, int64_t columns, void* to,
+                   int threads) {
+    constexpr int64_t kBlock = 256;  // rows of a task
+    const int64_t blocks = ceil_div(rows, kBlock);
+    run_tasks(count * blocks, threads, [&](int64_t task, int64_t) {
+      const int64_t first = task % blocks * kBlock, at = task / blocks * rows * columns;
+      transpose(static_cast<const T*>(from) + at + first * columns, columns,
+                min_of(kBlock, rows - first), columns, static_cast<T*>(to) + at + first, rows);
+    });
+  }
+};
+
+template <class T>
+void run_typed(const Conv2dProblem& p, Direction direction, const Conv2dArrays& arrays,
+               const Execution& execution) {
+  const int threads = threads_for(p, execution.threads);
+  if (TurnedArrays<T>::wanted(p, direction)) {
+    TurnedArrays<T>(p, direction, execution.workspace).run(arrays, threads);
+  } else {
+    run_in_layout<T>(p, direction, arrays, threads, execution.workspace);
+  }
+}
+
+template <class T>
+int64_t workspace_typed(const Conv2dProblem& p, Direction direction, int thread_count) {
+  const int threads = threads_for(p, thread_count);
+  if (!TurnedArrays<T>::wanted(p, direction)) return pass_bytes<T>(p, direction, threads);
+  const TurnedArrays<T> turned(p, direction, nullptr);
+  return turned.arena.used_bytes() + pass_bytes<T>(turned.p, direction, threads);
 }
 
 Reason supports(const Conv2dProblem&, Direction) { return accepted(); }
