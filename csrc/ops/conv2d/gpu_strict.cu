@@ -9,9 +9,13 @@
 //
 // Channels lie on gemm_m and pixels on gemm_n in both layouts, loads are a word a lane: NHWC reads
 // one word of each 32 bytes it touches and is several times slower than implicit_gemm there.
-// Needs: what implicit_gemm needs. Not run on a GPU.
+// What does not fit these tiles a thread sums alone, in the same order (gpu_strict_direct.cuh):
+// depthwise convolutions, weight gradients of a single chain, and coordinates beyond 32 bits. Takes
+// every problem. ptxas sm_80: tiles 104-126 registers, no spills; alone 63-64, up to 32 bytes of
+// spills in double. Not run on a GPU.
 #include "core/strict_sum.h"
 #include "ops/conv2d/gpu_implicit_gemm.cuh"
+#include "ops/conv2d/gpu_strict_direct.cuh"
 
 namespace ck {
 namespace CK_GPU {
@@ -80,16 +84,21 @@ int64_t blocks_of(const Conv2dProblem& p, const Work& work) {
          work.repeats;
 }
 
-Reason supports(const Conv2dProblem& p, Direction direction) {
-  const Reason reason = check_coordinates(p);
-  if (reason.refused) return reason;
+Reason supports(const Conv2dProblem&, Direction) { return accepted(); }
+
+bool fits_tiles(const Conv2dProblem& p, Direction direction) {
+  if (check_coordinates(p).refused) return false;
   using Small = Tiles<float, false>::Small;
-  const int64_t blocks = blocks_of<Small>(p, work_of(p, direction));
   const int64_t copied = ceil_div(p.k * p.c_per_group * p.r * p.s, kThreads);
-  if (larger(blocks, copied) > kGridLimit)
-    return refused("the problem makes %lld blocks, a grid holds %lld",
-                   (long long)larger(blocks, copied), (long long)kGridLimit);
-  return accepted();
+  return larger(blocks_of<Small>(p, work_of(p, direction)), copied) <= kGridLimit;
+}
+
+// One channel of a group makes a row of a tile: the others would stay empty.
+bool sums_alone(const Conv2dProblem& p, Direction direction) {
+  if (direction == Direction::kWgrad && p.n * p.p * p.q <= kStrictChain) return true;
+  const int64_t rows = direction == Direction::kDgrad ? p.c_per_group : p.k_per_group;
+  if (direction != Direction::kWgrad && p.groups > 1 && rows == 1) return true;
+  return !fits_tiles(p, direction);
 }
 
 // Whether w does not lie as the direction's kernel reads it.
@@ -101,6 +110,7 @@ bool copies_filters(const Conv2dProblem& p, Direction direction) {
 }
 
 int64_t workspace_bytes(const Conv2dProblem& p, Direction direction, int) {
+  if (sums_alone(p, direction)) return 0;
   const int64_t filters = p.k * p.c_per_group * p.r * p.s * size_of(p.dtype);
   if (direction != Direction::kWgrad) return copies_filters(p, direction) ? filters : 0;
   const Work work = work_of(p, direction);
@@ -151,6 +161,9 @@ void choose_tile(const Conv2dProblem& p, const Arguments<T>& args, const Executi
 template <class T>
 void run_type(const Conv2dProblem& p, Direction direction, const Conv2dArrays& arrays,
               const Execution& execution) {
+  if (sums_alone(p, direction))
+    return strict_direct::run<T>(name_of<T>(kNames, direction), p, direction, arrays,
+                                 execution.stream);
   Arguments<T> args = {};
   Geometry& g = args.g;
   g = geometry_of(p);
