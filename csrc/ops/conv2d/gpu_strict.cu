@@ -7,8 +7,8 @@
 //   wgrad   gemm_k = (n, p, q), cut at whole sections (core/strict_sum.h), whose sums are added in
 //           order: the tree of the uncut sum
 //
-// Channels lie on gemm_m and pixels on gemm_n in both layouts, loads are a word a lane: NHWC reads
-// one word of each 32 bytes it touches and is several times slower than implicit_gemm there.
+// Channels lie on gemm_m and pixels on gemm_n in both layouts, loads are a word a lane: in NHWC
+// one word of each 32 bytes that it touches.
 // What does not fit these tiles a thread sums alone, in the same order (gpu_strict_direct.cuh):
 // depthwise convolutions, weight gradients of a single chain, and coordinates beyond 32 bits. Takes
 // every problem. ptxas sm_80: tiles 104-126 registers, no spills; alone 63-64, up to 32 bytes of
