@@ -21,19 +21,21 @@ Op describe_bias_grad();
 Op describe_conv2d();
 Op describe_conv_transpose2d();
 Op describe_copy();
+Op describe_cross_entropy();
 Op describe_gram();
 Op describe_im2col();
 Op describe_linear();
+Op describe_lrn();
 Op describe_pool2d();
 
 namespace {
 
 const std::vector<Op>& ops() {
   static const std::vector<Op> all = {
-      describe_conv2d(),     describe_pool2d(),    describe_adaptive_pool2d(),
-      describe_gram(),       describe_im2col(),    describe_linear(),
-      describe_batch_norm(), describe_bias_grad(), describe_conv_transpose2d(),
-      describe_copy(),
+      describe_conv2d(),     describe_pool2d(),        describe_adaptive_pool2d(),
+      describe_gram(),       describe_im2col(),        describe_linear(),
+      describe_batch_norm(), describe_bias_grad(),     describe_conv_transpose2d(),
+      describe_lrn(),        describe_cross_entropy(), describe_copy(),
   };
   return all;
 }

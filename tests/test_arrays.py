@@ -331,7 +331,8 @@ def test_device_arrays_without_a_cuda_backend_are_refused():
         (np.ma.masked_array(X, X > 0), "x is a masked array"),
         (np.ndarray, "x is builtins.type, must be an array"),
         (HostOnly, "x is builtins.type, must be an array"),
-        (np.float32(1), "x is numpy.float32, must be an array"),
+        (np.str_("image"), "x.dtype is str160, must be float32"),
+        (np.int64(1), "x.dtype is int64, must be float32"),
         (np.array([[[[None]]]]), "x.dtype is object, must be float32"),
         (np.zeros((2, 3, 7, 6), "f4,f4"), "x.dtype is void64, must be float32"),
     ],
@@ -339,6 +340,13 @@ def test_device_arrays_without_a_cuda_backend_are_refused():
 def test_what_is_no_array_is_refused(value, text):
     with pytest.raises(TypeError, match=text):
         convkit.conv2d(value, W)
+
+
+def test_a_numpy_scalar_is_an_array_without_dimensions():
+    with pytest.raises(ValueError, match=r"x\.shape is \(\), needs 4 dimensions"):
+        convkit.conv2d(np.float32(1), W)
+    with pytest.raises(TypeError, match=r"x is builtins\.float, must be an array"):
+        convkit.conv2d(1.0, W)
 
 
 def test_big_endian_arrays_are_read_right():

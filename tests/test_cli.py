@@ -15,7 +15,7 @@ def test_no_argument_prints_help(convkit):
     result = convkit()
     assert result.status == 0
     assert "Usage: convkit" in result.out
-    for name in ("edges", "explain", "info", "tour", "validate"):
+    for name in ("bench", "edges", "explain", "info", "tour", "validate"):
         assert name in result.out
 
 
@@ -25,13 +25,13 @@ def test_version(convkit):
 
 def test_every_module_with_a_command_is_a_program():
     programs = cli.programs()
-    assert {"edges", "explain", "info", "tour", "validate"} <= programs.keys()
+    assert {"bench", "edges", "explain", "info", "tour", "validate"} <= programs.keys()
     for module in programs.values():
         assert callable(module.run)
         assert module.command.__doc__
 
 
-@pytest.mark.parametrize("name", ["edges", "explain", "info", "tour", "validate"])
+@pytest.mark.parametrize("name", ["bench", "edges", "explain", "info", "tour", "validate"])
 def test_help_has_an_example_and_json(convkit, name):
     result = convkit(name, "--help")
     assert result.status == 0
@@ -46,6 +46,7 @@ def test_help_has_an_example_and_json(convkit, name):
         (["--bogus"], "--bogus"),
         (["info", "extra"], "extra"),
         (["tour", "--quick=3"], "--quick"),
+        (["bench", "--seconds", "long"], "--seconds"),
         (["edges", "--color=3"], "--color"),
         (["edges", "--map", "rainbow"], "--map"),
         (["edges", "a.png", "-o"], "-o"),
@@ -76,7 +77,7 @@ def test_heavy_libraries_stay_out_until_needed(convkit_process):
         "from convkit.cli import main\n"
         "with contextlib.suppress(SystemExit):\n"
         "    main(['--version'])\n"
-        "heavy = {'matplotlib', 'scipy', 'torch', 'cupy', 'PIL'} & set(sys.modules)\n"
+        "heavy = {'matplotlib', 'scipy', 'torch', 'onnx', 'cupy', 'PIL'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
     )
     result = convkit_process(code=code)

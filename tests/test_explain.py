@@ -308,3 +308,13 @@ def test_to_dict_is_plain_values():
     assert told["results"][0] == {"shape": (1, 4, 7, 7), "dtype": "float32"}
     assert told["others"][0].keys() == {"algorithm", "why_not", "workspace_bytes"}
     assert told["isa"] == _native.build_info()["isa"]
+
+
+def test_a_shape_beside_an_array_of_classes_or_places_has_the_dtype_asked_for():
+    classes, places = np.zeros(8, np.int64), np.zeros((1, 1, 2, 2), np.int64)
+    for name, arguments in (
+        ("cross_entropy", ((8, 10), classes)),
+        ("max_pool2d_grad", ((1, 1, 2, 2), places, (1, 1, 4, 4), 2)),
+    ):
+        told = convkit.explain(name, *arguments, dtype="float64", measure=False)
+        assert told.name.endswith(".float64")

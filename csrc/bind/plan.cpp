@@ -13,7 +13,6 @@ namespace {
 constexpr const char* kSteps = "at least 1 and below 2**31";
 constexpr const char* kPads = "at least 0 and below 2**31";
 constexpr const char* kSides = "a tuple of integers from 0 to 2**50";
-constexpr const char* kCounts = "from 1 to 2**50";
 
 }  // namespace
 
@@ -257,8 +256,8 @@ Activation Request::activation() const {
   given.refuse_word("None, 'relu', 'tanh' or 'sigmoid'");
 }
 
-int64_t Request::integer(const char* name) const {
-  const Parameter given = parameter(name, kCounts);
+int64_t Request::integer(const char* name, const char* range) const {
+  const Parameter given = parameter(name, range);
   int64_t number;
   if (given.read(given.value(), &number)) return number;
   given.refuse_type("an int");
@@ -279,6 +278,18 @@ bool Request::flag(const char* name) const {
   const Parameter given = parameter(name);
   if (PyBool_Check(given.value().ptr())) return given.value().ptr() == Py_True;
   given.refuse_type("True or False");
+}
+
+int Request::word(const char* name, std::initializer_list<const char*> known) const {
+  const Parameter given = parameter(name);
+  const std::string word = given.word();
+  std::string rule = "one of ";
+  int place = 0;
+  for (const char* one : known) {
+    if (word == one) return place;
+    rule += (place++ == 0 ? "'" : ", '") + std::string(one) + "'";
+  }
+  given.refuse_word(rule.c_str());
 }
 
 int64_t itemsize_of(const std::string& dtype) {

@@ -105,9 +105,12 @@ class Request {
   Padding padding(const char* name, bool words_allowed) const;
   Layout layout() const;
   Activation activation() const;
-  int64_t integer(const char* name) const;
+  // A number that passes 64 bits is refused as out of `range`.
+  int64_t integer(const char* name, const char* range = "from 1 to 2**50") const;
   double number(const char* name) const;  // finite
   bool flag(const char* name) const;
+  // The place of a word among those known.
+  int word(const char* name, std::initializer_list<const char*> known) const;
 
  private:
   Parameter parameter(const char* name, const char* range = "") const;

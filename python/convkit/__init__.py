@@ -21,9 +21,11 @@ from convkit.ops.conv_transpose2d import (
     conv_transpose2d_input_grad,
     conv_transpose2d_weight_grad,
 )
+from convkit.ops.cross_entropy import cross_entropy, cross_entropy_grad
 from convkit.ops.gram import gram_matrix, gram_matrix_grad
 from convkit.ops.im2col import col2im, im2col
 from convkit.ops.linear import linear, linear_input_grad, linear_weight_grad
+from convkit.ops.lrn import local_response_norm, local_response_norm_grad
 from convkit.ops.pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 from convkit.queries import conv2d_algorithms, output_shape
 from convkit.threads import set_num_threads
@@ -50,6 +52,8 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose2d_input_grad",
     "conv_transpose2d_weight_grad",
+    "cross_entropy",
+    "cross_entropy_grad",
     "explain",
     "global_avg_pool2d",
     "global_avg_pool2d_grad",
@@ -61,6 +65,8 @@ __all__ = [
     "linear",
     "linear_input_grad",
     "linear_weight_grad",
+    "local_response_norm",
+    "local_response_norm_grad",
     "max_pool2d",
     "max_pool2d_grad",
     "num_threads",

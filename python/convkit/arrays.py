@@ -322,6 +322,10 @@ def wrap(op: str, name: str, array: Any) -> Buffer:
         )
     if issubclass(kind, np.ndarray):
         return _numpy_buffer(np.ndarray.view(array, np.ndarray))
+    if issubclass(kind, np.generic):  # what NumPy makes of arithmetic on arrays of shape ()
+        value = np.asarray(array)
+        value.flags.writeable = False
+        return _numpy_buffer(value)
     if issubclass(kind, type):  # a class has its objects' attributes, but is no array
         raise _no_array(op, name, array)
     library = _module(array).partition(".")[0]

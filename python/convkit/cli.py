@@ -60,6 +60,8 @@ def make_app() -> typer.Typer:
 
     for name, module in programs().items():
         app.command(name)(_guarded(module.command))
+        for word, command in getattr(module, "more_commands", {}).items():
+            app.command(f"{name} {word}", hidden=True)(_guarded(command))
     return app
 
 
@@ -125,9 +127,9 @@ def _run(arguments: list[str] | None, loaded: Callable[[], object]) -> int:
         return _complain(MISSING, BAD_INPUT)
     usage_error: Any = typer.BadParameter.__mro__[2]  # ClickException, wherever Typer keeps it
     try:
-        app = make_app()
+        app, words = make_app(), _joined(sys.argv[1:] if arguments is None else arguments)
         loaded()
-        status = app(arguments, prog_name="convkit", standalone_mode=False) or 0
+        status = app(words, prog_name="convkit", standalone_mode=False) or 0
         sys.stdout.flush()
         return _complain("interrupted", status) if status == INTERRUPTED else status
     except InputError as error:
@@ -154,6 +156,14 @@ def _report(error: OSError) -> int:
     if isinstance(error, BrokenPipeError):  # as in `convkit info | head -1`
         return PIPE_CLOSED
     return _complain(f"cannot write the output: {error.strerror or error}", FAILED)
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """The arguments with `bench compare` as one word, the name of that command."""
+    module = programs().get(arguments[0]) if len(arguments) > 1 else None
+    if module is None or arguments[1] not in getattr(module, "more_commands", {}):
+        return arguments
+    return [f"{arguments[0]} {arguments[1]}", *arguments[2:]]
 
 
 def _complain(text: str, status: int) -> int:

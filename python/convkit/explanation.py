@@ -211,7 +211,8 @@ def _described(
         bound.arguments[key] = Spec(buffer.shape, buffer.dtype)
     for key, value in bound.arguments.items():
         if key in ops.ARRAY_PARAMETERS and _is_shape(value) and type(value) is not Spec:
-            first = next(filter(None, buffers.values()), None)
+            floats = (b for one, b in buffers.items() if b and one not in ops.INT64_PARAMETERS)
+            first = next(floats, None)
             given = first.dtype if first is not None else dtype
             shape = shape_of(name, key, value)
             bound.arguments[key] = Spec(shape, array_dtype(name, key, given))

@@ -52,7 +52,7 @@ def _describe(
 
 def array_dtype(function: str, name: str, dtype: str) -> str:
     """The dtype of an array of a call whose first one has `dtype`."""
-    if name == "indices":
+    if name in ops.INT64_PARAMETERS:
         return "int64"
     kept = ops.FLOAT32_PARAMETERS.get(function, ()) if itemsize(dtype) == 2 else ()
     return "float32" if name in kept else dtype

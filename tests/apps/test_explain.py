@@ -23,6 +23,8 @@ FORWARD = {
     "adaptive_avg_pool2d": ("--x", "1,4,9,9", "--output-size", "4"),
     "global_max_pool2d": ("--x", "1,4,9,9"),
     "global_avg_pool2d": ("--x", "1,4,9,9"),
+    "local_response_norm": ("--x", "1,4,9,9", "--size", "5", "--alpha", "5e-4", "--k", "2"),
+    "cross_entropy": ("--logits", "8,10", "--label-smoothing", "0.1"),
 }
 GRADIENTS = {
     "conv2d_input_grad": "conv2d",
@@ -40,6 +42,8 @@ GRADIENTS = {
     "adaptive_avg_pool2d_grad": "adaptive_avg_pool2d",
     "global_max_pool2d_grad": "global_max_pool2d",
     "global_avg_pool2d_grad": "global_avg_pool2d",
+    "local_response_norm_grad": "local_response_norm",
+    "cross_entropy_grad": "cross_entropy",
 }
 
 
@@ -95,6 +99,19 @@ def test_the_epilogue_and_the_limit_reach_the_call(convkit):
     transposed = ("conv_transpose2d", *FORWARD["conv_transpose2d"], "--output-padding", "1,0")
     found = convkit("explain", *transposed, "--no-measure", "--json").json
     assert found["problem"] == "n1c4h9w9-k6r3s3-st2-pd0-op1x0"
+    for name, options, problem in (
+        ("local_response_norm", ("--beta", "-0.5"), "n1c4h9w9-size5-alpha0.0005-beta-0.5-k2"),
+        (
+            "cross_entropy",
+            ("--reduction", "sum", "--ignore-index", "-1"),
+            "n8c10-smooth0.1-sum-ignored",
+        ),
+    ):
+        found = convkit("explain", name, *FORWARD[name], *options, "--no-measure", "--json").json
+        assert found["problem"] == problem
+    pixels = ("cross_entropy", "--logits", "2,5,6,10", "--layout", "NHWC", "--reduction", "none")
+    found = convkit("explain", *pixels, "--no-measure", "--json").json
+    assert found["results"] == [{"shape": [2, 5, 6], "dtype": "float32"}]
     refused = convkit("explain", *CONV, "--algo", "im2col", "--max-workspace", "10")
     assert refused.status == 2
     assert "max_workspace is 10" in refused.one_line
@@ -118,6 +135,8 @@ def test_the_epilogue_and_the_limit_reach_the_call(convkit):
         ((*CONV, "--algo", "magic"), "algo is 'magic'"),
         (("conv2d", "n1c3h9w9-k4r3s3-st1-pd1", "--stride", "2"), "leave the options out"),
         (("conv_transpose2d", "--x", "1,4,9,9", "--w", "4,6,3,3", "--bias"), "has no bias"),
+        (("cross_entropy",), "cross_entropy needs --logits, or a problem line"),
+        (("cross_entropy", "--logits", "8"), "logits.shape is (8,), must have at least 2"),
         (("conv2d", "nonsense"), "cannot read 'nonsense'"),
         (("conv2d_input_grad", *CONV[1:], "--direction", "wgrad"), "is dgrad, but --direction"),
     ],

@@ -11,11 +11,12 @@ from rich.console import Console
 
 import convkit as library
 from convkit import _native
-from convkit.apps import peers, photographs, stages, table, tour
+from convkit.apps import photographs, stages, table, tour
 from convkit.apps.checks import check_simt, check_task
 from convkit.apps.images import read_image, to_planes
 from convkit.testing import compare, expected
 from convkit.testing.compare import DEFAULT_BOUND
+from convkit.testing.peers import peers
 
 pytest_plugins = ["tests.apps.command"]
 
@@ -40,6 +41,10 @@ FUNCTIONS = [
     "conv2d_bias_grad",
     "batch_norm",
     "batch_norm_grad",
+    "local_response_norm",
+    "local_response_norm_grad",
+    "cross_entropy",
+    "cross_entropy_grad",
     "conv_transpose2d",
     "conv_transpose2d_input_grad",
     "conv_transpose2d_weight_grad",
@@ -47,8 +52,6 @@ FUNCTIONS = [
     "linear_input_grad",
     "linear_weight_grad",
 ]
-# Nothing on the machine is timed beside these yet.
-WITHOUT_PEERS = {name for name in FUNCTIONS if name.startswith(("linear", "conv_transpose2d"))}
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +107,7 @@ def test_rows_carry_error_bound_and_time(made):
         if row["part"] == "simt":
             assert row["backend"] == "simt"
     timed = [row for row in data["rows"] if row["against"]]
-    assert {row["function"] for row in timed} == set(FUNCTIONS) - WITHOUT_PEERS
+    assert {row["function"] for row in timed} == set(FUNCTIONS)
 
 
 def test_files_are_those_it_names(made):
@@ -327,15 +330,13 @@ def test_peers_compute_the_same(photo):
     for stage in stages.photograph_stages(color, gray):
         for task in stage.tasks:
             wanted = expected(task.problem, task.direction, task.data)[0]
-            for name, call in peers.peers(task, "cpu", 1).items():
-                result = call()
-                result = np.asarray(result[0] if isinstance(result, tuple) else result)
+            found = peers(task.problem, task.direction, task.data, backend="cpu", threads=1)
+            for peer in found:
                 # The bound that the library's own algorithms are held to; NumPy comes to E = 1.3.
-                comparison = compare(result, wanted, DEFAULT_BOUND)
-                assert comparison.ok, f"{name} {task}: {comparison}"
-                seen.add((name, task.function))
-    by_numpy = {function for name, function in seen if name == "NumPy"}
-    assert by_numpy == set(FUNCTIONS) - WITHOUT_PEERS
+                comparison = compare(peer.output(peer.call()), wanted, DEFAULT_BOUND)
+                assert comparison.ok, f"{peer.name} {task}: {comparison}"
+                seen.add((peer.name, task.function))
+    assert {function for name, function in seen if name == "NumPy"} == set(FUNCTIONS)
     assert {function for name, function in seen if name == "SciPy"} == {
         "conv2d",
         "max_pool2d",
@@ -361,21 +362,3 @@ def test_narrow_terminals_cut_no_name(made, capsys, width):
     if width >= 47:
         names = {name for row in result.rows for name in (row.function, row.algorithm)}
         assert names <= set(text.split())
-
-
-def test_interleave_times_every_call():
-    counts = {"fast": 0, "slow": 0}
-
-    def call(name):
-        counts[name] += 1
-
-    times = peers.interleave({name: lambda name=name: call(name) for name in counts}, 0.01, 5)
-    assert set(times) == {"fast", "slow"}
-    assert counts["fast"] == counts["slow"] >= 3
-
-
-def test_a_library_that_fails_is_left_out():
-    def broken():
-        raise RuntimeError
-
-    assert set(peers.interleave({"broken": broken, "fine": list}, 0.01, 3)) == {"fine"}

@@ -233,6 +233,23 @@ def averages(backend: str) -> None:
                 check((name, *what), got, to_layout(expected, layout), exact=False)
 
 
+def windows_of_channels(backend: str) -> None:
+    """Windows past all channels: S is the same for each."""
+    rng = np.random.default_rng(0)
+    for c, size in product((1, 20, 70), (140, BIG, MOST)):
+        x, grad_y = (whole(rng, 2, c, 3, 5, low=1) for _ in range(2))
+        s = 1 + (x * x).sum(1, keepdims=True)
+        grad_x = grad_y * s + 2 * x * (grad_y * x).sum(1, keepdims=True)
+        for layout, dtype in ways(backend):
+            X, G = to_layout(x.astype(dtype), layout), to_layout(grad_y.astype(dtype), layout)
+            what, rest = (backend, layout, dtype, c, size), (size, size, -1, 1)
+            for name, got, expected in (
+                ("y", convkit.local_response_norm(X, *rest, layout=layout), x * s),
+                ("grad", convkit.local_response_norm_grad(G, X, *rest, layout=layout), grad_x),
+            ):
+                check((name, *what), got, to_layout(expected, layout), exact=False)
+
+
 def limit_memory(spare_bytes: int) -> None:
     """Lets this process have so much more address space than it has; -1: as much as it likes."""
     with open("/proc/self/statm") as statm:

@@ -17,7 +17,7 @@ from convkit.testing.memory import guard, guards_broken, lay
 from .table import Case, mostly_plain
 
 # Arrays that begin with the images of the batch.
-PER_IMAGE = frozenset({"x", "residual", "grad_y", "indices"})
+PER_IMAGE = frozenset({"x", "residual", "grad_y", "indices", "target"})
 FLAT_SUM = 128  # products in a sum of equal terms: shorter ones cannot pass the bound
 FLAT_SEEDS = range(2)  # by chance a number's roundings cancel each other
 LARGEST_LAYER = 400_000_000  # operations; the reference runs them in float64 twice
@@ -157,7 +157,7 @@ class Properties:
         data = {name: array.copy() for name, array in forward.data().items()}
         outputs = forward.outputs(data)
         rng = np.random.default_rng(3)
-        data["grad_y"] = rng.standard_normal(outputs[0].shape)
+        data["grad_y"] = np.asarray(rng.standard_normal(outputs[0].shape))
         grad = backward.outputs(data | problem.saved(data, outputs))[0]
         name, step = "w" if case.direction == "wgrad" else "x", 1e-5
         for _ in range(3):

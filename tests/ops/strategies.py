@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from convkit.testing import BatchNorm, BiasGrad, Conv2d, Gram, Im2col, Pool2d
+from convkit.testing import BatchNorm, BiasGrad, Conv2d, CrossEntropy, Gram, Im2col, Lrn, Pool2d
 
 from .table import REDUCED
 
@@ -89,6 +89,36 @@ def pool2d(draw: Callable[..., Any]) -> Pool2d:
 @st.composite
 def im2col(draw: Callable[..., Any]) -> Im2col:
     return Im2col(**draw(windows()), c=draw(st.integers(1, 5)))
+
+
+@st.composite
+def lrn(draw: Callable[..., Any]) -> Lrn:
+    return Lrn(
+        n=draw(BATCHES),
+        c=draw(st.integers(1, 40)),
+        h=draw(st.integers(1, 9)),
+        w=draw(st.integers(1, 9)),
+        layout=draw(LAYOUTS),
+        size=draw(st.sampled_from([1, 2, 3, 4, 5, 5, 7, 40, 90])),
+        alpha=draw(st.sampled_from([0, 0.0001, 1, 5])),
+        beta=draw(st.sampled_from([0, 0.3, 0.5, 0.75, 0.75, 1, 1.7, 6])),
+        k=draw(st.sampled_from([0.25, 1, 2])),
+    )
+
+
+@st.composite
+def cross_entropy(draw: Callable[..., Any]) -> CrossEntropy:
+    side = st.sampled_from([1, 1, 2, 9])
+    return CrossEntropy(
+        n=draw(st.sampled_from([0, 1, 2, 3, 65, 130])),
+        c=draw(st.sampled_from([1, 2, 3, 10, 21, 64, 65, 100])),
+        h=draw(side),
+        w=draw(side),
+        layout=draw(LAYOUTS),
+        smooth=draw(st.sampled_from([0, 0, 0.1, 0.5, 1])),
+        reduction=draw(st.sampled_from(["mean", "sum", "none"])),
+        ignored=draw(st.booleans()),
+    )
 
 
 @st.composite

@@ -59,6 +59,10 @@ def test_results_are_rounded_to_nearest_even(dtype, backend):
         ("batch_norm", "n9c40h64w48-weight-bias-residual-relu"),
         ("batch_norm", "n9c40h64w48-train-weight-bias-residual-relu"),
         ("bias_grad", "n9c40h64w48"),
+        ("lrn", "n9c40h64w48-size5-alpha1-beta0.75-k1"),
+        ("cross_entropy", "n9c40h64w48-smooth0.1-none-ignored"),
+        ("cross_entropy", "n9c6000h4w4-sum-ignored"),
+        ("cross_entropy", "n9c40h64w48-ignored"),
     ],
 )
 def test_a_batch_cut_into_pieces_is_the_float32_result_rounded(op, line, dtype, backend):

@@ -24,6 +24,7 @@ POOL, POOLED = f(2, 3, 8, 9), f(2, 3, 4, 4)
 INDICES = f(2, 3, 4, 4, dtype="int64")
 PIXEL, PLACE = f(2, 3, 1, 1), f(2, 3, 1, 1, dtype="int64")
 COLS, C6 = f(2, 54, 42), f(6)
+LOGITS, LOSSES, TARGET = f(2, 3, 4, 5), f(2, 4, 5), f(2, 4, 5, dtype="int64")
 SHAPE = (2, 6, 8, 9)
 
 # A good call of each function: arguments by name.
@@ -61,6 +62,15 @@ GOOD: dict[str, dict[str, Any]] = {
         "save_mean": C6,
         "save_invstd": C6,
     },
+    "local_response_norm": {"x": X, "size": 5},
+    "local_response_norm_grad": {"grad_y": X, "x": X, "size": 5},
+    "cross_entropy": {"logits": LOGITS, "target": TARGET, "reduction": "none"},
+    "cross_entropy_grad": {
+        "grad_loss": LOSSES,
+        "logits": LOGITS,
+        "target": TARGET,
+        "reduction": "none",
+    },
 }
 
 
@@ -94,6 +104,8 @@ CONVOLUTIONS = ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")
 POOLS = ("max_pool2d", "max_pool2d_grad", "avg_pool2d", "avg_pool2d_grad")
 COLUMNS = ("im2col", "col2im")
 ADAPTIVE = tuple(name for name in GOOD if name.startswith(("adaptive", "global")))
+LRN = ("local_response_norm", "local_response_norm_grad")
+LOSS = ("cross_entropy", "cross_entropy_grad")
 WINDOWED = (*CONVOLUTIONS, *POOLS, *COLUMNS)
 ALL = tuple(GOOD)
 
@@ -288,6 +300,45 @@ BAD: list[tuple[tuple[str, ...], dict[str, Any], Any, list[str]]] = [
         )
     ),
     (("batch_norm",), {"momentum": 2}, ValueError, ["momentum is 2", "from 0 to 1"]),
+    # local response normalisation and losses
+    (LRN, {"size": 0}, ValueError, ["size is 0", "at least 1"]),
+    (LRN, {"size": -(2**70)}, ValueError, ["size is -", "at least 1"]),
+    (LRN, {"size": 2**31}, ValueError, [f"size is {2**31}", "below 2**31"]),
+    (LRN, {"size": 2**70}, ValueError, [f"size is {2**70}", "below 2**31"]),
+    (LRN, {"size": 5.0}, TypeError, ["size is 5.0", "an int"]),
+    (LRN, {"alpha": -1}, ValueError, ["alpha is -1", "at least 0"]),
+    (LRN, {"k": -0.5}, ValueError, ["k is -0.5", "at least 0"]),
+    (LRN, {"beta": 100.5}, ValueError, ["beta is 100.5", "from -100 to 100"]),
+    *(
+        (functions, {name: value}, error, [f"{name} is", *parts])
+        for functions, names in ((LRN, ("alpha", "beta", "k")), (LOSS, ("label_smoothing",)))
+        for name in names
+        for value, error, parts in (
+            (float("nan"), ValueError, ["nan", "finite"]),
+            (-float("inf"), ValueError, ["-inf", "finite"]),
+            (10**400, ValueError, ["finite"]),
+            ("1", TypeError, ["'1'", "a number"]),
+            (True, TypeError, ["True", "a number"]),
+            (None, TypeError, ["None", "a number"]),
+            (np.ones(2), TypeError, ["a number"]),
+        )
+    ),
+    (LOSS, {"label_smoothing": 1.5}, ValueError, ["label_smoothing is 1.5", "from 0 to 1"]),
+    (LOSS, {"label_smoothing": -0.1}, ValueError, ["label_smoothing is -0.1", "from 0 to 1"]),
+    (LOSS, {"reduction": "max"}, ValueError, ["reduction is 'max'", "'none', 'sum', 'mean'"]),
+    (LOSS, {"reduction": None}, TypeError, ["reduction is None", "'none', 'sum', 'mean'"]),
+    (LOSS, {"ignore_index": 1.0}, TypeError, ["ignore_index is 1.0", "an int"]),
+    (LOSS, {"ignore_index": None}, TypeError, ["ignore_index is None", "an int"]),
+    (LOSS, {"ignore_index": 2**63}, ValueError, [f"ignore_index is {2**63}", "to 2**63 - 1"]),
+    (LOSS, {"logits": f(3)}, ValueError, ["logits.shape is (3,)", "at least 2 dimensions"]),
+    (LOSS, {"logits": f(2, 0, 4, 5)}, ValueError, ["logits.shape[1] is 0", "at least 1"]),
+    (LOSS, {"logits": LOGITS.astype("i8")}, TypeError, ["logits.dtype is int64", "float32"]),
+    (LOSS, {"target": f(2, 4, 6, dtype="int64")}, ValueError, ["target.shape is", "(2, 4, 5)"]),
+    (LOSS, {"target": TARGET.astype("i4")}, TypeError, ["target.dtype is int32", "int64"]),
+    (LOSS, {"target": None}, TypeError, ["target is None"]),
+    (LOSS[1:], {"grad_loss": f(2, 4, 6)}, ValueError, ["grad_loss.shape is", "(2, 4, 5)"]),
+    (LOSS[1:], {"reduction": "sum"}, ValueError, ["grad_loss.shape is", "must be ()"]),
+    (LOSS[1:], {"grad_loss": LOSSES.astype("f8")}, TypeError, ["logits.dtype", "float64"]),
     # types
     *(
         (having("x"), {"x": X.astype(dtype)}, TypeError, [f"x.dtype is {dtype}", "float32"])

@@ -27,7 +27,10 @@ def run(function: str, backend: str) -> str:
 
 
 @pytest.mark.parametrize("backend", ["cpu", "simt"])
-@pytest.mark.parametrize("function", ["convolutions", "columns_of_images", "maxima", "averages"])
+@pytest.mark.parametrize(
+    "function",
+    ["convolutions", "columns_of_images", "maxima", "averages", "windows_of_channels"],
+)
 def test_tiny_images_under_enormous_parameters_need_little_memory(function, backend):
     assert run(function, backend) == ""
 

@@ -12,7 +12,7 @@ from convkit import reference, testing
 from convkit.testing.memory import guard, guards_broken
 
 from . import strategies
-from .test_errors import ADAPTIVE, CONVOLUTIONS, GOOD, POOLS
+from .test_errors import ADAPTIVE, CONVOLUTIONS, GOOD, LOSS, LRN, POOLS
 
 # Sizes in between would be legal and only cost memory.
 NUMBERS = st.sampled_from([0, 1, 1, 2, 2, 3, 4, -1, 2**31, 2**32, 2**62, 2**63, 2**64, -(2**63)])
@@ -35,6 +35,10 @@ PARAMETERS |= {
     "conv2d_bias_grad": ["layout", "algo"],
     "batch_norm": ["eps", "momentum", "training", "activation", "return_stats", "layout", "algo"],
     "batch_norm_grad": ["training", "layout", "algo"],
+}
+PARAMETERS |= {name: ["size", "alpha", "beta", "k", "layout", "algo"] for name in LRN}
+PARAMETERS |= {
+    name: ["label_smoothing", "reduction", "ignore_index", "layout", "algo"] for name in LOSS
 }
 
 

@@ -19,6 +19,10 @@ LINES = [
     ("batch_norm", "n2c6h7w8-train-weight-bias-residual-relu"),
     ("batch_norm", "n2c5h4w3-weight-bias-residual-nhwc"),
     ("bias_grad", "n2c5h4w3-nhwc"),
+    ("lrn", "n2c5h4w6-size3-alpha1-beta0.75-k1"),
+    ("lrn", "n2c5h4w6-size3-alpha1-beta0.6-k1-nhwc"),
+    ("cross_entropy", "n3c5h4w6-smooth0.1-none"),
+    ("cross_entropy", "n3c70-none-ignored"),
     ("im2col", "n2c3h6w5-r3s2-st1-pd1"),
     ("im2col", "n2c3h6w5-r3s2-st1-pd1-nhwc"),
 ]
@@ -96,7 +100,7 @@ def test_broadcast_arrays_give_the_bits_of_the_dense_copy(op, line, backend, axe
     problem = parse(op, line)
     for direction in problem.directions:
         views = {
-            name: array if name == "indices" else repeated(array, axes)
+            name: array if name in ("indices", "target") else repeated(array, axes)
             for name, array in testing.make_data(problem, direction).items()
         }
         dense = {name: view.copy() for name, view in views.items()}

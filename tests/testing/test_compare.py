@@ -27,6 +27,11 @@ def test_a_correct_rounding_is_within_one_unit():
                         assert testing.compare(rounded, one, bound).ok, (op, problem.line)
 
 
+def test_a_wrong_number_alone_is_told_with_the_right_one():
+    wanted = Expected(np.asarray(2.0), np.asarray(0.01), F4)
+    assert str(testing.compare(np.float32(3), wanted)) == "E = 100 (bound 8): got 3.0, exact 2.0"
+
+
 def test_the_error_unit_is_that_of_the_definition():
     data = make_data(PROBLEM, "fprop", "normal")
     (wanted,) = testing.expected(PROBLEM, "fprop", data)

@@ -30,6 +30,14 @@ from convkit.testing import PROBLEMS, Cost, Peaks, cost_of, floor_seconds, measu
         ("pool2d", "max-n1c2h4w4-r2s2-st2-pd0", "dgrad", "bfloat16", (8, 80, 64)),
         ("im2col", "n1c2h3w3-r2s2-st1-pd0", "fprop", "float32", (0, 72, 128)),
         ("im2col", "n1c2h3w3-r2s2-st1-pd0", "dgrad", "float32", (32, 128, 72)),
+        # 120 pixels * (2 * 3 taps + 4), * (3 * 3 taps + 9); 2 taps where there are 2 channels
+        ("lrn", "n2c4h3w5-size3-alpha1-beta0.75-k1", "fprop", "float32", (1200, 480, 480)),
+        ("lrn", "n2c4h3w5-size3-alpha1-beta0.75-k1", "dgrad", "float64", (2160, 1920, 960)),
+        ("lrn", "n1c2h1w1-size9-alpha1-beta1-k1", "fprop", "float32", (16, 8, 8)),
+        # 15 logits * 4, 120 * 5, 15 * 7; logits, classes of 8 bytes, gradients of losses
+        ("cross_entropy", "n3c5", "fprop", "float32", (60, 84, 4)),
+        ("cross_entropy", "n2c5h3w4-smooth0.1-none", "fprop", "float16", (600, 432, 48)),
+        ("cross_entropy", "n3c5-none", "dgrad", "float32", (105, 96, 60)),
     ],
 )
 def test_costs_worked_by_hand(op, line, direction, dtype, cost):

@@ -141,6 +141,25 @@ def weights_backwards(grad_y, x, w_shape, *, stride=1, padding=0):
     return np.ascontiguousarray(grad[:, :, ::-1, ::-1])
 
 
+def whole_alpha(x, size, alpha=1e-4, beta=0.75, k=1.0):
+    return reference.local_response_norm(x, size, alpha * size, beta, k)
+
+
+def unsmoothed(logits, target, *, label_smoothing=0.0, reduction="mean"):
+    return reference.cross_entropy(logits, target, reduction=reduction)
+
+
+def last_class(grad_loss, logits, target, *, reduction="mean"):
+    grad = reference.cross_entropy_grad(grad_loss, logits, target, reduction=reduction)
+    grad[:, -1:] *= 2
+    return grad
+
+
+def undivided(grad_loss, logits, target, *, reduction="mean"):
+    rule = "sum" if reduction == "mean" else reduction
+    return reference.cross_entropy_grad(grad_loss, logits, target, reduction=rule)
+
+
 FAULTS = [
     (flipped, "conv2d", "values", "the flipped kernel", lambda p: p.r * p.s > 1 or p.h + p.w > 2),
     (transposed, "conv2d", "values", "read transposed", lambda p: p.r == p.s > 1),
@@ -168,6 +187,16 @@ FAULTS = [
         lambda p: not p.count_include_pad,
     ),
     (upper_triangle, "gram_matrix", "values", "only below the diagonal", lambda p: p.c == 2),
+    (whole_alpha, "local_response_norm", "values", "not divided by size", lambda p: p.size == 2),
+    (unsmoothed, "cross_entropy", "values", "without label smoothing", lambda p: p.c == 2),
+    (last_class, "cross_entropy_grad", "values", "only in the last class", lambda p: p.c == 2),
+    (
+        undivided,
+        "cross_entropy_grad",
+        "values",
+        "sum of the losses",
+        lambda p: p.n * p.h * p.w == 2,
+    ),
     (weights_backwards, "conv2d_weight_grad", "values", "flipped kernel", lambda p: p.r * p.s == 2),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -166,27 +167,34 @@ def missing_pairs(rows: list[Row], backend: str) -> list[str]:
 
 
 def timed_call(task: Task, algo: str, backend: str) -> Callable[[], Any]:
-    """The public call on arrays that already lie where the backend wants them."""
+    """The public call on arrays that already lie where the backend wants them; see `waiter`."""
     import convkit
     from convkit.testing import use_backend
 
-    data: dict[str, Any] = task.data
-    device = None
-    if backend == "cuda":
-        import cupy
-
-        data = {name: cupy.asarray(array) for name, array in data.items()}
-        device = cupy.cuda.Device()
-    name, arrays, options = task.problem.call(task.direction, data)
+    name, arrays, options = task.problem.call(task.direction, placed(task.data, backend))
 
     def call() -> Any:
         with use_backend(backend):
-            result = getattr(convkit, name)(*arrays, **options, algo=algo)
-        if device is not None:
-            device.synchronize()
-        return result
+            return getattr(convkit, name)(*arrays, **options, algo=algo)
 
     return call
+
+
+def placed(data: dict[str, np.ndarray], backend: str) -> dict[str, Any]:
+    """The arrays where the backend wants them."""
+    if backend != "cuda":
+        return dict(data)
+    cupy = importlib.import_module("cupy")
+    return {name: cupy.asarray(array) for name, array in data.items()}
+
+
+def waiter(backend: str) -> Callable[[], Any] | None:
+    """What waits for the device; None where there is none."""
+    if backend != "cuda":
+        return None
+    cupy: Any = importlib.import_module("cupy")
+    wait: Callable[[], Any] = cupy.cuda.Device().synchronize
+    return wait
 
 
 def _in_all_orders(

@@ -69,6 +69,9 @@ def command(
     ] = None,
     x: Annotated[str | None, typer.Option("--x", help="Shape of x: 32,3,224,224.")] = None,
     w: Annotated[str | None, typer.Option("--w", help="Shape of w: 64,3,7,7.")] = None,
+    logits: Annotated[
+        str | None, typer.Option("--logits", help="Shape of the logits: 32,1000.")
+    ] = None,
     grad_y: Annotated[
         str | None, typer.Option("--grad-y", help="Shape of grad_y: conv2d_bias_grad's.")
     ] = None,
@@ -86,6 +89,21 @@ def command(
         str | None, typer.Option("--output-padding", help="1 or 1,0: conv_transpose2d's.")
     ] = None,
     groups: Annotated[int | None, typer.Option("--groups")] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", help="Channels of local_response_norm's windows.")
+    ] = None,
+    alpha: Annotated[float | None, typer.Option("--alpha", help="local_response_norm's.")] = None,
+    beta: Annotated[float | None, typer.Option("--beta", help="local_response_norm's.")] = None,
+    k: Annotated[float | None, typer.Option("--k", help="local_response_norm's.")] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option("--label-smoothing", help="From 0 to 1.")
+    ] = None,
+    reduction: Annotated[
+        str | None, typer.Option("--reduction", help="mean, sum or none: of losses.")
+    ] = None,
+    ignore_index: Annotated[
+        int | None, typer.Option("--ignore-index", help="The class that counts as none.")
+    ] = None,
     training: Annotated[
         bool, typer.Option("--training", help="By the statistics of the batch.")
     ] = False,
@@ -136,7 +154,15 @@ def command(
         "w": w and _shape("w", w),
         "grad_y": grad_y and _shape("grad-y", grad_y),
         "output_size": output_size and _pair(output_size),
+        "logits": logits and _shape("logits", logits),
         "training": training or None,
+        "size": size,
+        "alpha": alpha,
+        "beta": beta,
+        "k": k,
+        "label_smoothing": label_smoothing,
+        "reduction": reduction,
+        "ignore_index": ignore_index,
         "kernel_size": kernel_size and _pair(kernel_size),
         "stride": stride and _pair(stride),
         "padding": padding and _padding(padding),
@@ -196,6 +222,8 @@ def _check_options(op: str, given: dict[str, Any]) -> None:
         if key not in parameters:
             raise InputError(f"explain: {op} has no {key}")
     for key, parameter in parameters.items():
+        if key == "target":  # one for each of the logits' positions
+            continue
         if parameter.default is parameter.empty and key not in given:
             option = f"--{key.replace('_', '-')}"
             raise InputError(f"explain: {op} needs {option}, or a problem line")
@@ -207,6 +235,9 @@ def _add_arrays(op: str, given: dict[str, Any], arrays: list[str]) -> None:
 
     function = _forward(op)[0]
     x = given.get("x", ())
+    if "logits" in given:
+        sides = given["logits"]
+        given["target"] = sides[:-1] if given.get("layout") == "NHWC" else sides[:1] + sides[2:]
     per_channel = x[-1:] if given.get("layout") == "NHWC" else x[1:2]
     if function == "batch_norm" and not given.get("training"):
         given |= {"running_mean": per_channel, "running_var": per_channel}

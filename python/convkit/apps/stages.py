@@ -16,9 +16,11 @@ from convkit.testing import (
     BiasGrad,
     Conv2d,
     ConvTranspose2d,
+    CrossEntropy,
     Gram,
     Im2col,
     Linear,
+    Lrn,
     Pool2d,
     Problem,
 )
@@ -180,6 +182,21 @@ def feature_stages(maps: np.ndarray) -> Iterator[Stage]:
         "bias-grad", "The gradient of a bias", BiasGrad(n=1, c=c, h=h, w=w), BiasGrad.directions
     )
     yield _stage(
+        "local-response-norm",
+        "Local response normalisation, as in AlexNet",
+        Lrn(n=1, c=c, h=h, w=w, size=5, alpha=5e-4, k=2),
+        Lrn.directions,
+        x=maps,
+    )
+    scores = CrossEntropy(n=1, c=c, h=h, w=w)
+    yield _stage(
+        "cross-entropy",
+        "Cross-entropy: the feature maps as scores of classes, pixel by pixel",
+        scores,
+        CrossEntropy.directions,
+        x=maps.reshape(scores.x_shape),
+    )
+    yield _stage(
         "gram",
         "Gram matrix of the feature maps",
         Gram(n=1, c=c, h=h, w=w, normalize=True),
@@ -237,6 +254,8 @@ def crop_tasks(color: np.ndarray) -> Iterator[Task]:
         *(BatchNorm(n=1, c=c, h=h, w=w, weight=True, bias=True, training=training)
           for training in ((True, False) if h * w > 1 else (False,))),
         BiasGrad(n=1, c=c, h=h, w=w),
+        Lrn(n=1, c=c, h=h, w=w, size=3),
+        CrossEntropy(n=1, c=c, h=h, w=w),
         ConvTranspose2d(n=1, c=c, h=h, w=w, k=4, r=4, s=4, stride=(2, 2), padding=ones),
         ConvTranspose2d(n=1, c=c, h=h, w=w, k=4, r=1, s=1),
         Linear(n=c, c=h * w, k=10, bias=True),

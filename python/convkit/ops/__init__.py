@@ -21,9 +21,11 @@ from convkit.ops.conv_transpose2d import (
     conv_transpose2d_input_grad,
     conv_transpose2d_weight_grad,
 )
+from convkit.ops.cross_entropy import cross_entropy, cross_entropy_grad
 from convkit.ops.gram import gram_matrix, gram_matrix_grad
 from convkit.ops.im2col import col2im, im2col
 from convkit.ops.linear import linear, linear_input_grad, linear_weight_grad
+from convkit.ops.lrn import local_response_norm, local_response_norm_grad
 from convkit.ops.pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 
 # Every public op by name; what tests, listings and the command walk.
@@ -58,6 +60,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         global_avg_pool2d_grad,
         global_max_pool2d,
         global_max_pool2d_grad,
+        local_response_norm,
+        local_response_norm_grad,
+        cross_entropy,
+        cross_entropy_grad,
     )
 }
 
@@ -65,7 +71,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 ARRAY_PARAMETERS = frozenset(
     {"x", "w", "bias", "residual", "grad_y", "indices", "grad_gram", "cols"}
     | {"weight", "running_mean", "running_var", "save_mean", "save_invstd"}
+    | {"logits", "target", "grad_loss"}
 )
+
+# Those that hold places and classes, whatever the dtype of the others.
+INT64_PARAMETERS = frozenset({"indices", "target"})
 
 # Those that stay float32 where the others are float16 or bfloat16.
 FLOAT32_PARAMETERS: dict[str, frozenset[str]] = {

@@ -21,9 +21,11 @@ from .conv_transpose2d import (
     conv_transpose2d_input_grad,
     conv_transpose2d_weight_grad,
 )
+from .cross_entropy import cross_entropy, cross_entropy_grad
 from .gram import gram_matrix, gram_matrix_grad
 from .im2col import col2im, im2col
 from .linear import linear, linear_input_grad, linear_weight_grad
+from .lrn import local_response_norm, local_response_norm_grad
 from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad
 
 __all__ = [
@@ -43,6 +45,8 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose2d_input_grad",
     "conv_transpose2d_weight_grad",
+    "cross_entropy",
+    "cross_entropy_grad",
     "global_avg_pool2d",
     "global_avg_pool2d_grad",
     "global_max_pool2d",
@@ -53,6 +57,8 @@ __all__ = [
     "linear",
     "linear_input_grad",
     "linear_weight_grad",
+    "local_response_norm",
+    "local_response_norm_grad",
     "max_pool2d",
     "max_pool2d_grad",
 ]

@@ -14,7 +14,7 @@ from .cases import (
     simt_order,
     use_threads,
 )
-from .channel_lines import BatchNorm, BiasGrad
+from .channel_lines import BatchNorm, BiasGrad, CrossEntropy, Lrn
 from .compare import (
     Comparison,
     Expected,
@@ -55,10 +55,12 @@ __all__ = [
     "Conv2d",
     "ConvTranspose2d",
     "Cost",
+    "CrossEntropy",
     "Expected",
     "Gram",
     "Im2col",
     "Linear",
+    "Lrn",
     "Outcome",
     "Peaks",
     "Pool2d",

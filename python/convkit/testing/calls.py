@@ -5,7 +5,7 @@ from typing import Any
 
 from convkit.dispatch import Call
 
-from .channel_lines import BatchNorm, BiasGrad
+from .channel_lines import BatchNorm, BiasGrad, CrossEntropy, Lrn
 from .lines import (
     AdaptivePool2d,
     Conv2d,
@@ -46,10 +46,15 @@ FUNCTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "conv2d_bias_grad": ("bias_grad", "wgrad", {}),
     "batch_norm": ("batch_norm", "fprop", {}),
     "batch_norm_grad": ("batch_norm", "dgrad", {}),
+    "local_response_norm": ("lrn", "fprop", {}),
+    "local_response_norm_grad": ("lrn", "dgrad", {}),
+    "cross_entropy": ("cross_entropy", "fprop", {}),
+    "cross_entropy_grad": ("cross_entropy", "dgrad", {}),
     "linear": ("linear", "fprop", {}),
     "linear_input_grad": ("linear", "dgrad", {}),
     "linear_weight_grad": ("linear", "wgrad", {}),
 }
+_IGNORED_UNASKED = -100  # the default of ignore_index
 
 
 def problem_of(call: Call) -> tuple[Problem, str]:
@@ -64,6 +69,8 @@ def problem_of(call: Call) -> tuple[Problem, str]:
     given = call.plain_parameters()
     if op == "linear":
         return _linear(call, direction), direction
+    if op == "cross_entropy":
+        return _cross_entropy(call), direction
     layout = given["layout"]
     n, c, h, w = _sizes(_arrays(call)[0] if op == "bias_grad" else _shape(call, "x"), layout)
     common: dict[str, Any] = {"n": n, "c": c, "h": h, "w": w, "layout": layout}
@@ -78,6 +85,9 @@ def problem_of(call: Call) -> tuple[Problem, str]:
     if op == "batch_norm":
         common |= {"weight": call.arrays["weight"] is not None, "training": given["training"]}
         return BatchNorm(**common, **_epilogue(call, direction)), direction
+    if op == "lrn":
+        numbers = {name: given[name] for name in ("size", "alpha", "beta", "k")}
+        return Lrn(**common, **numbers), direction
     common["padding"] = _padding(given["padding"])
     if op in ("conv2d", "conv_transpose2d"):
         first, second, r, s = _sizes(_shape(call, "w"), layout)
@@ -113,6 +123,21 @@ def _linear(call: Call, direction: str) -> Linear:
         return Linear(n=n, c=_arrays(call)[1][-1], k=first[-1])
     k, c = _arrays(call)[1]
     return Linear(n=n, c=c, k=k, **_epilogue(call, direction))
+
+
+def _cross_entropy(call: Call) -> CrossEntropy:
+    """Sides beyond the classes are pixels, however many there are. Who names a class to ignore has
+    targets of it."""
+    given = call.plain_parameters()
+    n, *rest = _shape(call, "logits")
+    c = rest.pop(0 if given["layout"] == "NCHW" else -1)
+    h, w = (math.prod(rest[:1]), math.prod(rest[1:]))
+    return CrossEntropy(
+        **{"n": n, "c": c, "h": h, "w": w, "layout": given["layout"]},
+        smooth=given["label_smoothing"],
+        reduction=given["reduction"],
+        ignored=given["ignore_index"] != _IGNORED_UNASKED,
+    )
 
 
 def _epilogue(call: Call, direction: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ float16 and bfloat16 are computed in float32 and rounded once when stored: E is 
 what the one rounding may add is taken off the difference first.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +18,11 @@ import numpy as np
 
 from convkit import reference
 from convkit.reference.batch_norm import per_channel
+from convkit.reference.cross_entropy import classes_last, shifted
+from convkit.reference.lrn import sum_around
 from convkit.reference.shapes import from_nchw, to_nchw
 
-from .channel_lines import BatchNorm, BiasGrad
+from .channel_lines import BatchNorm, BiasGrad, CrossEntropy, Lrn
 from .data import as_dtype, copies_only
 from .lines import AdaptivePool2d, Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
@@ -57,11 +60,9 @@ class Comparison:
         return self.error <= self.bound
 
     def __str__(self) -> str:
-        if not self.index:
-            return f"E = {self.error:.3g} (bound {self.bound:g})"
-        place = ", ".join(map(str, self.index))
+        place = f" at [{', '.join(map(str, self.index))}]" if self.index else ""
         return (
-            f"E = {self.error:.3g} (bound {self.bound:g}) at [{place}]: "
+            f"E = {self.error:.3g} (bound {self.bound:g}){place}: "
             f"got {self.actual!r}, exact {self.exact!r}"
         )
 
@@ -201,6 +202,10 @@ def reproducer(
 
 def _spread(problem: Problem, direction: str, wide: dict[str, Any]) -> Any:
     """sqrt(Kg) * RSS."""
+    if isinstance(problem, Lrn):
+        return _lrn_spread(problem, direction, wide)
+    if isinstance(problem, CrossEntropy):
+        return _cross_entropy_spread(problem, direction, wide)
     squares = {name: a if name == "indices" else a * a for name, a in wide.items()}
     if isinstance(problem, (Conv2d, Linear)):
         return _conv2d_spread(problem, direction, squares)
@@ -277,6 +282,65 @@ def _pool2d_spread(
     if direction == "fprop":  # sqrt(sum of x^2) / divisor
         return np.sqrt(length * function(*arrays, **options) / places)
     return np.sqrt(length * function(arrays[0] / places, *arrays[1:], **options))
+
+
+def _lrn_spread(problem: Lrn, direction: str, wide: dict[str, Any]) -> Any:
+    """The unit of the sums, carried through the derivatives of what follows.
+
+    The unit of S = k + a * (sum of squares) is u = sqrt(size) * a * sqrt(sum of x^4) + S. Through
+    S^-b it becomes b/S * u of the result, and through the terms t = grad_y x S^(-b - 1) of the
+    gradient (b + 1)/S * u of each. The sum of the terms has its own, sqrt(size) * RSS(t).
+    """
+    before, after = problem.window
+    x = to_nchw(wide["x"], problem.layout)
+    a, b, terms = problem.alpha / problem.size, problem.beta, problem.gemm_k(direction)
+    s = problem.k + a * sum_around(x**2, before, after)
+    relative = 1 + a * np.sqrt(terms * sum_around(x**4, before, after)) / s
+    if direction == "fprop":
+        spread = np.abs(x) * s**-b * abs(b) * relative
+    else:
+        grad_y = to_nchw(wide["grad_y"], problem.layout)
+        scaled = np.abs(grad_y) * s**-b
+        term = scaled * np.abs(x) / s
+        in_terms = sum_around(term * abs(b + 1) * relative, after, before)
+        sums = np.sqrt(terms * sum_around(term**2, after, before))
+        spread = scaled * (1 + abs(b) * relative) + 2 * a * abs(b) * np.abs(x) * (in_terms + sums)
+    return from_nchw(spread, problem.layout, spread.dtype)
+
+
+def _cross_entropy_spread(problem: CrossEntropy, direction: str, wide: dict[str, Any]) -> Any:
+    """What one rounding of each step changes, to first order.
+
+    With s = z - max and p = softmax(z), rounding s[k] changes the sum of exp(s) by p[k] |s[k]| of
+    itself, and exp and the sum add 1: log(sum) has the unit u = 1 + sum of p |s|. The loss adds
+    that of s[target], and for smoothing that of the mean of s, sqrt(K) * RSS(s) / K. A sum of
+    losses adds sqrt(N) * RSS(losses). The gradient (p - t) * grad has p * (1 + |s| + u) + t; p and
+    the product may be subnormal, where roundings are those of the smallest normal number.
+    """
+    s, log_sum = shifted(classes_last(wide["x"], problem.layout))
+    p = np.exp(s - log_sum[..., None])
+    seen = np.where(p == 0, 0, np.abs(s))  # a class ruled out changes nothing
+    unit = 1 + (p * seen).sum(-1)
+    target, e = wide["target"], problem.smooth
+    counts, own = target != problem.ignore_index, np.maximum(target, 0)[..., None]
+    count = counts.sum() if problem.reduction == "mean" else 1
+    if direction == "dgrad":
+        tiny = float(np.finfo("f8" if wide["x"].dtype == np.longdouble else "f4").tiny)
+        wanted = np.full(s.shape, e / problem.c)
+        np.put_along_axis(wanted, own, 1 - e + e / problem.c, -1)
+        grad = wide["grad_y"] if problem.y_shape == () else wide["grad_y"][..., None]
+        spread = np.abs(grad) / count * (p * (1 + seen + unit[..., None]) + wanted + tiny) + tiny
+        spread = np.where(counts[..., None], spread, 0)
+        return spread if problem.layout == "NHWC" else np.moveaxis(spread, -1, 1)
+    spread = unit + (1 - e) * np.abs(np.take_along_axis(s, own, -1)[..., 0])
+    if e:
+        spread = spread + e * np.sqrt((s**2).sum(-1) / problem.c)
+    spread = np.where(counts, spread, 0)
+    if problem.reduction == "none":
+        return spread
+    each = dataclasses.replace(problem, reduction="none")
+    (losses,) = run_reference(each, direction, wide)
+    return (spread.sum() + np.sqrt(counts.sum() * (losses**2).sum())) / count
 
 
 def bound_of(problem: Problem, direction: str, row_bound: float) -> float:

@@ -36,12 +36,14 @@ def cost_of(problem: Problem, direction: str, dtype: str = "float32") -> Cost:
     conv_transpose2d: 2*N*C*H*W*(K/groups)*R*S; linear: 2*N*C*K), an epilogue counts nothing.
     A maximum or an addition of a pool is one. A Gram matrix is symmetric, so its forward direction
     counts each pair of channels once. im2col moves data: none. batch_norm counts an element's steps
-    in the sums and in the result. An algorithm may do fewer (Winograd)
+    in the sums and in the result; local_response_norm too, a power being one (2*taps + 4, its
+    gradient 3*taps + 9); cross_entropy the steps of a logit, an exponential being one (4, one more
+    with label smoothing; its gradient 7). An algorithm may do fewer (Winograd)
     or more (a padded tile).
 
     Bytes are each array once, as if the caches were endless and empty at first: whole arrays, also
     where a stride over a 1x1 filter skips pixels. Max pooling writes its indices (int64), and its
-    gradient reads them. float16 and bfloat16 are 2 bytes each, as stored.
+    gradient reads them; classes are int64 too. float16 and bfloat16 are 2 bytes each, as stored.
 
     >>> from convkit.testing import parse
     >>> cost_of(parse("conv2d", "n1c3h227w227-k96r11s11-st4-pd0"), "fprop").flops
@@ -87,7 +89,7 @@ def _batch_norm_results(problem: BatchNorm, direction: str) -> dict[str, tuple[i
 
 
 def _dtype_of(name: str, dtype: str, float32: frozenset[str]) -> str:
-    if name == "indices":
+    if name in ("indices", "target"):
         return "int64"
     return "float32" if name in float32 and itemsize(dtype) == 2 else dtype
 

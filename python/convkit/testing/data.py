@@ -8,7 +8,7 @@ import numpy as np
 
 from convkit import reference
 
-from .channel_lines import BatchNorm, BiasGrad
+from .channel_lines import BatchNorm, BiasGrad, CrossEntropy, Lrn
 from .lines import AdaptivePool2d, Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 KINDS = ("whole", "normal", "one_signed", "wide", "flat", "offset", "nan")
@@ -63,13 +63,17 @@ def make_data(
     rng = np.random.default_rng([seed, zlib.crc32(f"{plain} {direction} {kind}".encode())])
     data: dict[str, np.ndarray] = {}
     for name, shape in array_shapes(problem, direction).items():
+        if name == "target":
+            continue
         values = _draw(rng, shape, kind, problem.layout)
         if kind == "whole" and name in ("x", "grad_y"):
             values *= whole_factor(problem, direction) or 1
         if name in ("running_var", "save_invstd"):
             values = np.abs(values) + 0.5
         kept = name in problem.float32_arrays and as_dtype(dtype).itemsize == 2
-        data[name] = np.ascontiguousarray(values, dtype="float32" if kept else as_dtype(dtype))
+        data[name] = np.asarray(values, "float32" if kept else as_dtype(dtype), order="C")
+    if isinstance(problem, CrossEntropy):
+        data["target"] = _classes(rng, problem)
     if isinstance(problem, BatchNorm) and problem.training and direction == "dgrad":
         wide = {name: array.astype(np.float64) for name, array in data.items()}
         name, arrays, options = problem.call("fprop", wide)
@@ -94,7 +98,7 @@ def array_shapes(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]
     shapes: dict[str, tuple[int, ...]] = {}
     if isinstance(problem, BiasGrad):
         return {"grad_y": problem.y_shape}
-    if direction != "dgrad" or isinstance(problem, Gram | BatchNorm):
+    if direction != "dgrad" or isinstance(problem, Gram | BatchNorm | Lrn | CrossEntropy):
         shapes["x"] = problem.x_shape
     if direction != "fprop":
         shapes["grad_y"] = problem.y_shape
@@ -107,6 +111,8 @@ def array_shapes(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]
             shapes["bias"] = (problem.k,)
         if direction == "fprop" and problem.residual:
             shapes["residual"] = problem.y_shape
+    if isinstance(problem, CrossEntropy):
+        shapes["target"] = problem.target_shape
     if isinstance(problem, _POOLS) and problem.kind == "max" and direction == "dgrad":
         shapes["indices"] = problem.y_shape
     return shapes
@@ -134,7 +140,7 @@ def exact_on_whole(problem: Problem, direction: str) -> bool:
     """Whether every step on "whole" data is a whole number, so that all algorithms must agree."""
     if isinstance(problem, (Conv2d, Linear)):
         return direction != "fprop" or problem.activation in (None, "relu")
-    if isinstance(problem, BatchNorm):
+    if isinstance(problem, BatchNorm | Lrn | CrossEntropy):
         return False
     if isinstance(problem, Gram):
         size = problem.c * problem.h * problem.w
@@ -163,6 +169,14 @@ def _spoil(array: np.ndarray, rng: np.random.Generator, seed: int) -> None:
     if array.size:
         place = np.unravel_index(int(rng.integers(array.size)), array.shape)
         array[place] = (np.nan, np.inf, -np.inf)[seed % 3]
+
+
+def _classes(rng: np.random.Generator, problem: CrossEntropy) -> np.ndarray:
+    target = rng.integers(0, problem.c, problem.target_shape)
+    if problem.ignored:
+        target[rng.random(target.shape) < 0.3] = problem.ignore_index
+        target.reshape(-1)[:1] = problem.ignore_index
+    return target
 
 
 def _draw(rng: np.random.Generator, shape: tuple[int, ...], kind: str, layout: str) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .channel_lines import CrossEntropy
 from .compare import Expected, errors
 from .examine import ROUNDING, Examination, epsilon
 from .lines import Conv2d, Gram, Pool2d, Problem
@@ -67,18 +68,16 @@ def _diagnose(found: Examination) -> _Diagnosis | None:
             values = [*mistakes(found, i), *_of_values(output, wanted, wrong)]
             most = wrong.mean() > _NEARLY_ALL
             places = _EVERYWHERE if most else list(_of_places(wrong, case.problem, case.direction))
-            return _Diagnosis(f"{_count(wrong)}, first at {_first(wrong)}", values, places)
+            return _Diagnosis(_count(wrong), values, places)
     return None
 
 
 def _count(wrong: np.ndarray) -> str:
-    if wrong.all():
-        return f"all {wrong.size} elements are wrong"
-    return f"{np.count_nonzero(wrong)} of {wrong.size} elements are wrong"
-
-
-def _first(wrong: np.ndarray) -> str:
-    return f"[{', '.join(map(str, np.argwhere(wrong)[0]))}]"
+    if wrong.ndim == 0:
+        return "the one number is wrong"
+    first = ", ".join(map(str, np.argwhere(wrong)[0]))
+    count = f"all {wrong.size}" if wrong.all() else f"{np.count_nonzero(wrong)} of {wrong.size}"
+    return f"{count} elements are wrong, first at [{first}]"
 
 
 def _of_shape(output: np.ndarray, wanted: Expected) -> Iterator[str]:
@@ -147,11 +146,18 @@ def _of_places(wrong: np.ndarray, problem: Problem, direction: str) -> Iterator[
 
 
 def _axis_names(problem: Problem, direction: str, dimensions: int) -> tuple[str, ...]:
+    is_loss = isinstance(problem, CrossEntropy)
+    if dimensions < 3 and is_loss:
+        return ("image", "class")[:dimensions]
+    if dimensions == 1:
+        return ("channel",)
     if dimensions != 4:
         return ("image", "row", "column")[-dimensions:]
     first, second, third, fourth = "image", "channel", "row", "column"
     if isinstance(problem, Conv2d) and direction == "fprop":
         second = "filter"
+    if is_loss:
+        second = "class"
     if direction == "wgrad":
         first, third, fourth = "filter", "kernel row", "kernel column"
     nchw = problem.layout == "NCHW"

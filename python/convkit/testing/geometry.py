@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .channel_lines import BatchNorm, BiasGrad
+from .channel_lines import BatchNorm, BiasGrad, CrossEntropy, Lrn
 from .lines import AdaptivePool2d, Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 # Sides of tiles and of vectors, one below and one above.
@@ -36,8 +36,8 @@ def fits(problem: Problem) -> bool:
     except ValueError:
         return False
     groups = getattr(problem, "groups", 1)
-    counts = (problem.c, getattr(problem, "k", groups))
-    return min(output[1:]) > 0 and all(count % groups == 0 for count in counts)
+    counts = (problem.c, getattr(problem, "k", groups)) if groups > 1 else ()
+    return min(output[1:], default=1) > 0 and all(count % groups == 0 for count in counts)
 
 
 def pads_of(problem: Problem) -> Any:
@@ -311,6 +311,31 @@ def _linear(rng: np.random.Generator) -> Problem:
     )
 
 
+def _lrn(rng: np.random.Generator) -> Problem:
+    """Powers of six decades stay in the range of float32."""
+    c = _count(rng, 40)
+    sizes = (1, 2, 3, 3, 4, 5, 5, 5, int(rng.integers(1, 2 * c + 2)), 2**31 - 1)
+    beta = float(rng.choice([0.75, 0.75, 0.5, 1, 0, round(float(rng.uniform(-1, 3)), 2)]))
+    ks = (0, 0.5, 1, 1, 2) if beta in (0.5, 0.75, 1) else (0.5, 1, 2)
+    k = float(rng.choice(ks))
+    alpha = float(rng.choice([1e-4, 5e-4, 0.3, 1, 5] if k else [1, 5]))
+    size = int(rng.choice(sizes))
+    return Lrn(**_images(rng) | {"c": c}, size=size, alpha=alpha, beta=beta, k=k)
+
+
+def _cross_entropy(rng: np.random.Generator) -> Problem:
+    c = int(rng.choice([1000, 1024, 1025, 5000])) if _chance(rng, 0.1) else _count(rng, 21)
+    sizes = _images(rng)
+    if _chance(rng, 0.5):
+        sizes |= {"h": 1, "w": 1, "n": _count(rng) if _chance(rng, 0.7) else sizes["n"]}
+    return CrossEntropy(
+        **sizes | {"c": c},
+        smooth=float(rng.choice([0, 0, 0.1, 0.5, 1])),
+        reduction=str(rng.choice(["mean", "sum", "none"])),
+        ignored=_chance(rng, 0.4),
+    )
+
+
 RANDOM: dict[str, Callable[[np.random.Generator], Problem]] = {
     "conv2d": _conv2d,
     "pool2d": _pool2d,
@@ -321,4 +346,6 @@ RANDOM: dict[str, Callable[[np.random.Generator], Problem]] = {
     "adaptive_pool2d": _adaptive_pool2d,
     "batch_norm": _batch_norm,
     "bias_grad": _bias_grad,
+    "lrn": _lrn,
+    "cross_entropy": _cross_entropy,
 }

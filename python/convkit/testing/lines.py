@@ -6,11 +6,14 @@ conv_transpose2d  n1c8h5w5-k4r3s3-st2-pd1-op1 (from c to k channels; output padd
 linear  n16c400-k120-bias-relu (n rows of c features to k)
 batch_norm  n8c64h56w56-train-weight-bias   bias_grad  n8c64h56w56
 adaptive_pool2d  max-n1c8h13w11-p6q4 (p x q outputs), max-n1c8h13w11-global
+lrn     n1c96h55w55-size5-alpha0.0005-beta0.75-k2
+cross_entropy  n128c10 or n2c21h65w65-smooth0.1-sum-ignored
 
 Optional words follow in any order: stride st2 or st2x1 (height x width); padding pd1, pd1x2,
 pt0pb1pl0pr1 (top, bottom, left, right), same, valid, full; dilation dl2 or dl2x1; groups g32;
 flip; bias; residual; relu, tanh, sigmoid; ceil; realpixels (an average over real pixels only);
-norm; train (batch statistics); weight; nhwc.
+norm; train (batch statistics); weight; smooth0.1 (label smoothing); sum, none (reductions);
+ignored (some targets are); nhwc.
 """
 
 import dataclasses

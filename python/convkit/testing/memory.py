@@ -38,7 +38,7 @@ def guards_broken(memory: Any, view: Any) -> str:
 def lay(array: np.ndarray, form: str) -> np.ndarray:
     """A copy of an array: "plain" (dense), "skewed" (dense, one element off alignment) or
     "strided" (every second element of its memory, axes in reverse order)."""
-    if form == "plain":
+    if form == "plain" or (form == "strided" and array.ndim == 0):
         return np.array(array, order="C")
     if form == "skewed":
         view: np.ndarray = guard(array.shape, array.dtype)[1]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .channel_lines import CrossEntropy, Lrn
 from .compare import DEFAULT_BOUND, Expected, compare, expected
 from .data import array_shapes
 from .examine import Data, Examination
@@ -83,6 +84,13 @@ def _other_parameters(problem: Problem, direction: str) -> Iterator[tuple[str, d
     if isinstance(problem, Gram):
         done = "not divided" if problem.normalize else "divided"
         yield f"the result {done} by C*H*W", {"normalize": not problem.normalize}
+    if isinstance(problem, Lrn):
+        yield "alpha is not divided by size", {"alpha": problem.alpha * problem.size}
+    if isinstance(problem, CrossEntropy):
+        if problem.smooth:
+            yield "the result without label smoothing", {"smooth": 0}
+        for one in {"mean", "sum"} - {problem.reduction}:
+            yield f"the {one} of the losses; asked was {problem.reduction!r}", {"reduction": one}
     if isinstance(getattr(problem, "padding", None), tuple):
         yield "top with bottom, or left with right padding swapped", _swapped_pads(problem)
     for name in ("stride", "dilation", "padding"):

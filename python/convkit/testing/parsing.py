@@ -4,7 +4,7 @@ import dataclasses
 import re
 from typing import Any
 
-from .channel_lines import BatchNorm, BiasGrad
+from .channel_lines import BatchNorm, BiasGrad, CrossEntropy, Lrn
 from .lines import AdaptivePool2d, Conv2d, ConvTranspose2d, Gram, Im2col, Linear, Pool2d, Problem
 
 CLASSES: dict[str, type[Problem]] = {
@@ -19,6 +19,8 @@ CLASSES: dict[str, type[Problem]] = {
         AdaptivePool2d,
         BatchNorm,
         BiasGrad,
+        Lrn,
+        CrossEntropy,
     )
 }
 
@@ -37,11 +39,16 @@ _WORDS: dict[str, dict[str, Any]] = {
     "norm": {"normalize": True},
     "train": {"training": True},
     "weight": {"weight": True},
+    "sum": {"reduction": "sum"},
+    "none": {"reduction": "none"},
+    "ignored": {"ignored": True},
     "nhwc": {"layout": "NHWC"},
     "max": {"kind": "max"},
     "avg": {"kind": "avg"},
     "global": {"is_global": True, "p": 1, "q": 1},
 }
+_WORD_ENDS = re.compile(r"-(?!\d)")  # a word begins with a letter; before digits it is a minus
+_NUMBERS = re.compile(r"(size|alpha|beta|k|smooth)(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)")
 _SIZES = re.compile(r"(?:[nchwkrspqg]\d+)+")
 _PAIRS = re.compile(r"(st|dl|pd|op)(\d+)(?:x(\d+))?")
 _PADS = re.compile(r"pt(\d+)pb(\d+)pl(\d+)pr(\d+)")
@@ -56,7 +63,7 @@ def parse(op: str, line: str, *, name: str = "", tags: frozenset[str] = frozense
     if op not in CLASSES:
         raise ValueError(f"op is {op!r}, known are {', '.join(CLASSES)}")
     fields: dict[str, Any] = {}
-    for word in line.split("-"):
+    for word in _WORD_ENDS.split(line):
         fields |= _parse_word(word, line)
     known = {field.name for field in dataclasses.fields(CLASSES[op])}
     if strange := fields.keys() - known:
@@ -70,6 +77,8 @@ def parse(op: str, line: str, *, name: str = "", tags: frozenset[str] = frozense
 def _parse_word(word: str, line: str) -> dict[str, Any]:
     if word in _WORDS:
         return _WORDS[word]
+    if match := _NUMBERS.fullmatch(word):
+        return {match[1]: int(match[2]) if match[2].isdecimal() else float(match[2])}
     if _SIZES.fullmatch(word):
         sizes = {key: int(value) for key, value in re.findall(r"([a-z])(\d+)", word)}
         return {("groups" if key == "g" else key): value for key, value in sizes.items()}

@@ -2,10 +2,12 @@
 
 A row is: tags, name, line (convkit.testing.lines). Tags: core (the usual geometries, small),
 edge (odd ones, small), long (sums so long that equal terms show how they are made), layer (of real
-networks), huge (past 2**31 elements). Core, edge and long rows also run in the thread-by-thread
-simulator, so they stay near a million operations.
+networks), network (more of them, which only benchmarks walk: convkit.testing.networks), huge (past
+2**31 elements). Core, edge and long rows also run in the thread-by-thread simulator, so they stay
+near a million operations.
 """
 
+from . import networks
 from .lines import Problem
 from .parsing import parse
 
@@ -390,14 +392,92 @@ huge pixels               n1c1h46341w46341
 """
 
 
+_LRN = """
+core alexnet              n1c16h6w7-size5-alpha0.0005-beta0.75-k2
+core torch_defaults       n2c19h7w5-size5-alpha0.0001-beta0.75-k1
+core strong               n2c12h5w9-size5-alpha2-beta0.75-k0.5
+core three                n1c13h8w8-size3-alpha3-beta0.5-k1
+core whole_power          n1c10h6w6-size3-alpha1.5-beta1-k1
+core any_power            n2c11h7w6-size5-alpha2-beta0.6-k1
+core even                 n1c9h6w7-size4-alpha1.5-beta0.75-k1
+edge pixel                n1c1h1w1-size1-alpha0.5-beta0.75-k1
+edge empty_batch          n0c3h4w4-size3-alpha1-beta0.75-k1
+edge one_channel          n3c1h9w7-size5-alpha1-beta0.75-k1
+edge two_channels         n2c2h5w5-size3-alpha1-beta0.75-k1
+edge own_channel          n1c7h5w6-size1-alpha2-beta0.75-k1
+edge size_2               n1c6h5w7-size2-alpha2-beta0.5-k0
+edge size_over_channels   n2c4h5w5-size9-alpha3-beta0.75-k1
+edge size_huge            n1c5h3w4-size1000-alpha500-beta0.75-k0
+edge no_power             n1c5h3w4-size3-alpha1-beta0-k1
+edge no_alpha             n1c5h3w4-size3-alpha0-beta0.75-k3
+edge squared              n1c8h4w5-size5-alpha1-beta2-k1
+edge steep                n2c6h3w4-size3-alpha1-beta3.2-k1
+edge flat_power           n1c6h3w4-size3-alpha1-beta0.01-k1
+edge large_sums           n1c6h5w4-size3-alpha90000000-beta0.9-k1
+edge many_channels        n1c130h4w4-size5-alpha1-beta0.75-k1
+edge window_32            n1c70h3w5-size32-alpha3-beta0.75-k1
+edge window_33            n1c70h3w5-size33-alpha3-beta0.6-k1
+edge window_34            n2c70h3w3-size34-alpha3-beta0.75-k1
+edge window_200           n1c300h1w3-size200-alpha1-beta0.75-k1
+edge many_pixels          n1c3h37w31-size5-alpha1-beta0.75-k1
+edge many_images          n37c4h3w3-size3-alpha1-beta0.75-k1
+edge amplifies            n1c7h3w5-size3-alpha1-beta-0.6-k1
+edge size_over_all        n1c70h2w3-size2147483647-alpha2147483647-beta0.75-k1
+long window_1200          n1c1200h1w1-size2400-alpha1-beta3-k0
+layer alexnet.lrn1        n1c96h55w55-size5-alpha0.0005-beta0.75-k2
+layer alexnet.lrn2        n1c256h27w27-size5-alpha0.0005-beta0.75-k2
+layer googlenet.lrn1      n1c64h56w56-size5-alpha0.0001-beta0.75-k1
+layer googlenet.lrn2      n1c192h56w56-size5-alpha0.0001-beta0.75-k1
+huge pixels               n1c1h46341w46341-size5-alpha0.0001-beta0.75-k1
+"""
+
+_CROSS_ENTROPY = """
+core digits               n32c10
+core digits_each          n2c10-none
+core digits_sum           n5c10-sum-ignored
+core smoothed             n9c12-smooth0.1
+core many_classes         n3c300
+core many_classes_each    n2c300-smooth0.2-none-ignored
+core segmentation         n2c21h9w7-ignored
+core segmentation_each    n2c5h8w8-none
+core segmentation_smooth  n1c7h13w11-smooth0.1-sum
+edge one_class            n5c1
+edge two_classes          n1c2-none
+edge empty_batch          n0c5
+edge empty_batch_sum      n0c5-sum
+edge empty_batch_each     n0c5h3w4-none
+edge only_ignored         n1c4-sum-ignored
+edge all_smooth           n3c5-smooth1-none
+edge one_pixel_rows       n70c3h2w1-none
+edge classes_63           n3c63-none
+edge classes_64           n65c64-none
+edge classes_65           n67c65-smooth0.1-none
+edge classes_127          n2c127-smooth0.1-none
+edge classes_1024         n2c1024-none
+edge classes_1025         n2c1025-smooth0.1-none
+edge classes_5000         n1c5000
+edge apart_130            n1c130h3w5-smooth0.5-none
+edge pixels_65            n2c3h13w5-none
+edge many_images          n37c4h3w3
+edge many_positions       n4100c3
+edge many_pixels          n3c2h61w67-sum-ignored
+long positions            n60000c2-sum
+long pixels               n1c3h160w170-ignored
+layer imagenet            n32c1000
+layer cifar               n128c10
+layer voc                 n1c21h129w129-ignored
+huge classes              n1c2147483648
+"""
+
+
 def _read(op: str, text: str) -> tuple[Problem, ...]:
-    rows = (line.split() for line in text.strip().splitlines())
+    rows = (line.split() for line in text.splitlines() if line)
     return tuple(parse(op, line, name=name, tags=frozenset([tag])) for tag, name, line in rows)
 
 
 PROBLEMS: dict[str, tuple[Problem, ...]] = {
-    "conv2d": _read("conv2d", _CONV2D),
-    "pool2d": _read("pool2d", _POOL2D),
+    "conv2d": _read("conv2d", _CONV2D + networks.CONV2D),
+    "pool2d": _read("pool2d", _POOL2D + networks.POOL2D),
     "gram": _read("gram", _GRAM),
     "im2col": _read("im2col", _IM2COL),
     "conv_transpose2d": _read("conv_transpose2d", _CONV_TRANSPOSE2D),
@@ -405,6 +485,8 @@ PROBLEMS: dict[str, tuple[Problem, ...]] = {
     "batch_norm": _read("batch_norm", _BATCH_NORM),
     "bias_grad": _read("bias_grad", _BIAS_GRAD),
     "adaptive_pool2d": _read("adaptive_pool2d", _ADAPTIVE_POOL2D),
+    "lrn": _read("lrn", _LRN),
+    "cross_entropy": _read("cross_entropy", _CROSS_ENTROPY),
 }
 
 

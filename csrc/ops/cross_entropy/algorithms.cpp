@@ -1,0 +1,20 @@
+// THE table of cross-entropy's algorithms.
+#include "ops/cross_entropy/cross_entropy.h"
+
+namespace ck {
+
+CK_DECLARE_CPU_KERNEL(CrossEntropyKernel, cross_entropy_softmax)
+CK_DECLARE_GPU_KERNEL(CrossEntropyKernel, cross_entropy_softmax)
+
+namespace {
+
+const CrossEntropyRow kRows[] = {
+    {"softmax", Backend::kCpu, kFpropDgrad, 8.0, CK_CPU_KERNEL(cross_entropy_softmax)},
+    CK_GPU_ROWS("softmax", kFpropDgrad, 8.0, cross_entropy_softmax),
+};
+
+}  // namespace
+
+std::span<const CrossEntropyRow> cross_entropy_algorithms() { return kRows; }
+
+}  // namespace ck
