@@ -238,6 +238,16 @@ Padding Request::padding(const char* name, bool words_allowed) const {
   return padding;
 }
 
+PaddingMode Request::padding_mode() const {
+  const Parameter given = parameter("padding_mode");
+  const std::string word = given.word();
+  if (word == "zeros") return PaddingMode::kZeros;
+  if (word == "reflect") return PaddingMode::kReflect;
+  if (word == "replicate") return PaddingMode::kReplicate;
+  if (word == "circular") return PaddingMode::kCircular;
+  given.refuse_word("'zeros', 'reflect', 'replicate' or 'circular'");
+}
+
 Layout Request::layout() const {
   const Parameter given = parameter("layout");
   const std::string word = given.word();

@@ -103,6 +103,7 @@ class Request {
   Pair pair_or(const char* name, Pair fallback) const;
   Pair pair_keeping(const char* name, Pair sides) const;  // None for a number keeps that side
   Padding padding(const char* name, bool words_allowed) const;
+  PaddingMode padding_mode() const;
   Layout layout() const;
   Activation activation() const;
   // A number that passes 64 bits is refused as out of `range`.

@@ -5,11 +5,7 @@
 
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define CK_ANYWHERE static __host__ __device__ __forceinline__
-#else
-#define CK_ANYWHERE static inline __attribute__((always_inline))
-#endif
+#include "core/types.h"
 
 namespace ck {
 

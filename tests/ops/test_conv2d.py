@@ -109,3 +109,60 @@ def test_weight_gradient_of_an_empty_batch_is_zero(way):
     got = accepted(convkit.conv2d_weight_grad, way, grad_y, x, out.shape, padding=1, out=out)
     assert got is out
     assert (out == 0).all()
+
+
+MODES = [("reflect", "reflect"), ("replicate", "edge"), ("circular", "wrap")]
+
+
+@pytest.mark.parametrize(("mode", "numpys"), MODES)
+@pytest.mark.parametrize("backend", ["cpu", "simt"])
+def test_padding_of_a_mode_is_the_convolution_of_a_padded_image(backend, mode, numpys):
+    rng = np.random.default_rng(3)
+    x, w = (rng.integers(-3, 4, shape).astype("f4") for shape in ((2, 3, 5, 6), (4, 3, 3, 4)))
+    pads = ((4, 1), (0, 3))
+    padded = np.pad(x, ((0, 0), (0, 0), *pads), numpys)
+    y = convkit.conv2d(padded, w, stride=(1, 2))
+    grad_y = rng.integers(-3, 4, y.shape).astype("f4")
+    grad_w = convkit.conv2d_weight_grad(grad_y, padded, w.shape, stride=(1, 2))
+    options = {"stride": (1, 2), "padding": pads, "padding_mode": mode}
+    with convkit.testing.use_backend(backend):
+        np.testing.assert_array_equal(convkit.conv2d(x, w, **options), y)
+        np.testing.assert_array_equal(
+            convkit.conv2d_weight_grad(grad_y, x, w.shape, **options), grad_w
+        )
+        # The adjoint, exactly: whole numbers.
+        grad_x = convkit.conv2d_input_grad(grad_y, w, x.shape, **options)
+        assert (grad_x.astype("f8") * x).sum() == (grad_y.astype("f8") * y).sum()
+
+
+@pytest.mark.parametrize("backend", ["cpu", "simt"])
+def test_other_algorithms_say_that_they_pad_with_zeros(backend):
+    x, w = np.ones((1, 3, 5, 5), "f4"), np.ones((2, 3, 3, 3), "f4")
+    options = {"padding": 1, "padding_mode": "reflect"}
+    with convkit.testing.use_backend(backend):
+        for algo in ("direct", "implicit_gemm"):
+            with pytest.raises(ValueError, match="padding_mode is 'reflect', needs 'zeros'"):
+                convkit.conv2d(x, w, algo=algo, **options)
+        # Where nothing is padded there is nothing to show.
+        convkit.conv2d(x, w, padding_mode="reflect", algo="direct")
+
+
+@pytest.mark.parametrize(
+    ("mode", "padding", "rule"),
+    [
+        ("reflect", 5, "((5, 5), (5, 5)), must be below the image's sides (5, 7)"),
+        ("reflect", ((0, 0), (2, 7)), "((0, 0), (2, 7)), must be below the image's sides (5, 7)"),
+        ("circular", (6, 0), "((6, 6), (0, 0)), must be at most the image's sides (5, 7)"),
+    ],
+)
+def test_pads_that_a_mode_cannot_show_are_refused(mode, padding, rule):
+    x, w = np.ones((1, 2, 5, 7), "f4"), np.ones((3, 2, 3, 3), "f4")
+    for call in (
+        lambda **options: convkit.conv2d(x, w, **options),
+        lambda **options: convkit.conv2d_input_grad(x, w, x.shape, **options),
+        lambda **options: convkit.conv2d_weight_grad(x, x, w.shape, **options),
+    ):
+        with pytest.raises(ValueError) as refusal:
+            call(padding=padding, padding_mode=mode)
+        assert rule in str(refusal.value)
+        assert f"where padding_mode is '{mode}'" in str(refusal.value)

@@ -253,6 +253,13 @@ BAD: list[tuple[tuple[str, ...], dict[str, Any], Any, list[str]]] = [
     ),
     (("conv2d", "batch_norm"), {"activation": 1}, TypeError, ["activation is 1", "'relu'"]),
     (CONVOLUTIONS, {"flip_kernel": 1}, TypeError, ["flip_kernel is 1", "True or False"]),
+    (
+        CONVOLUTIONS,
+        {"padding_mode": "mirror"},
+        ValueError,
+        ["padding_mode is 'mirror'", "'zeros', 'reflect', 'replicate' or 'circular'"],
+    ),
+    (CONVOLUTIONS, {"padding_mode": None}, EITHER, ["padding_mode is None", "'reflect'"]),
     (POOLS, {"ceil_mode": 1}, TypeError, ["ceil_mode is 1", "True or False"]),
     (POOLS[2:], {"count_include_pad": None}, TypeError, ["count_include_pad is None"]),
     (("max_pool2d",), {"return_indices": 1}, TypeError, ["return_indices is 1", "True or False"]),

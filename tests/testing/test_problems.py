@@ -40,12 +40,13 @@ def test_the_line_of_the_first_alexnet_layer():
 
 
 def test_every_part_of_a_line_is_read():
-    line = "n2c6h9w8-k4r3s2-st2x1-pt0pb1pl2pr3-dl1x2-g2-flip-bias-residual-tanh-nhwc"
+    line = "n2c6h9w8-k4r3s2-st2x1-pt0pb1pl2pr3-dl1x2-reflect-g2-flip-bias-residual-tanh-nhwc"
     problem = parse("conv2d", line)
     assert problem.line == line
     assert dataclasses.asdict(problem) | {"name": "", "tags": frozenset()} == {
         **{"n": 2, "c": 6, "h": 9, "w": 8, "k": 4, "r": 3, "s": 2, "groups": 2},
         **{"stride": (2, 1), "padding": ((0, 1), (2, 3)), "dilation": (1, 2), "flip": True},
+        "padding_mode": "reflect",
         **{"bias": True, "residual": True, "activation": "tanh", "layout": "NHWC"},
         **{"name": "", "tags": frozenset()},
     }

@@ -405,7 +405,7 @@ class TestStrangers:
         assert report.ok, str(report)
         assert report.cases == CASES["cases"]
         assert len(seen) > 3
-        assert "bias, padding, dilation, groups, layout" in str(report)
+        assert "bias, padding, padding_mode, dilation, groups, layout" in str(report)
 
     def test_a_given_line_that_needs_one_is_skipped(self):
         def small(x, w):

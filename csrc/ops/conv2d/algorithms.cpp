@@ -1,5 +1,6 @@
 // THE table of convolution algorithms. Tests, listings and benchmarks walk it. The last row of each
-// backend accepts every valid problem. Order is the preference where preferred_conv2d names none.
+// backend accepts every valid problem padded with zeros, im2col the others. Order is the preference
+// where preferred_conv2d names none.
 #include "ops/conv2d/conv2d.h"
 
 namespace ck {

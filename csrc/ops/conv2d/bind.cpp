@@ -17,6 +17,7 @@ Conv2dProblem read_problem(const Request& call, Direction direction) {
   request.stride = call.pair("stride");
   request.dilation = call.pair("dilation");
   request.padding = call.padding("padding", true);
+  request.padding_mode = call.padding_mode();
   request.groups = call.integer("groups");
   request.flip_kernel = call.flag("flip_kernel");
   if (direction == Direction::kFprop) {

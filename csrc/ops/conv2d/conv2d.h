@@ -22,6 +22,7 @@ struct Conv2dRequest {
   std::optional<Shape> bias, residual;
   Pair stride{1, 1}, dilation{1, 1};
   Padding padding;
+  PaddingMode padding_mode = PaddingMode::kZeros;
   int64_t groups = 1;
   bool flip_kernel = false;
   Activation activation = Activation::kNone;

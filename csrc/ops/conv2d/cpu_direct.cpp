@@ -1,5 +1,5 @@
 // conv2d.{fprop,dgrad,wgrad}.direct: the definition, register-blocked. The last row of the cpu
-// table: it takes every geometry, layout and epilogue.
+// table: it takes every geometry, layout and epilogue, with zeros around the image.
 // Choose it for depthwise and small groups, for few input channels, and for tiny images; with many
 // channels implicit_gemm reuses its packed operands better.
 // Needs: nothing. Workspace: a strip of padded source per task, packed weights, partial sums.
@@ -9,7 +9,9 @@ namespace ck {
 namespace CK_ISA {
 namespace direct {
 
-static Reason supports(const Conv2dProblem&, Direction) { return accepted(); }
+static Reason supports(const Conv2dProblem& problem, Direction) {
+  return needs_zeros_around(problem.padding_mode);
+}
 
 // The paths of the algorithm, the special ones first; the last of each direction takes everything.
 enum class Path { kWhole, kPlanes, kChannels, kGather, kWgradPixels, kWgrad };

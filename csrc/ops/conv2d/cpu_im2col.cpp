@@ -1,7 +1,8 @@
 // conv2d.{fprop,dgrad,wgrad}.im2col on the CPU: the classic. The column matrix is written to the
 // workspace, R * S times the size of the input, and the rest is plain matrix products
-// (cpu_matrix.h) and, for dgrad, col2im. Takes every problem. implicit_gemm does the same sums
-// without the matrix and is faster; this one shows what it saves.
+// (cpu_matrix.h) and, for dgrad, col2im. Takes every problem, and alone those with other padding
+// than zeros: the matrix is written through the map of its indices. implicit_gemm does the same
+// sums without the matrix and is faster; this one shows what it saves.
 //
 //   NCHW   cols (C/g*R*S x P*Q), rows (c, r, s), for each image and group
 //   NHWC   cols (P*Q x R*S*C/g), columns (r, s, c)
@@ -126,25 +127,40 @@ struct Im2col {
     const int64_t inside = left < w.source ? (w.source - 1 - left) / w.stride + 1 : 0;
     const int64_t end = max_of(begin, min_of(w.count, inside));
     for (int64_t i = 0; i < h.count; ++i, to += w.count) {
-      const int64_t row = i * h.stride + h.offset + th * h.offset_step;
-      if (row < 0 || row >= h.source || begin == end) {
+      const int64_t row = shown(h, i, th);
+      if (row < 0) {
         zero_run(to, w.count);
         continue;
       }
-      const T* from = channel + row * w.source + left;
-      zero_run(to, begin);
-      copy_every(from + begin * w.stride, w.stride, end - begin, to + begin);
-      zero_run(to + end, w.count - end);
+      const T* from = channel + row * w.source;
+      write_border(from, tw, 0, begin, to);
+      if (begin < end) copy_every(from + left + begin * w.stride, w.stride, end - begin, to + begin);
+      write_border(from, tw, end, w.count, to);
     }
+  }
+
+  // Output columns that read outside the image.
+  void write_border(const T* row, int64_t tw, int64_t begin, int64_t end, T* to) const {
+    if (problem.padding_mode == PaddingMode::kZeros) {
+      zero_run(to + begin, end - begin);
+    } else {
+      for (int64_t i = begin; i < end; ++i) to[i] = row[shown(w, i, tw)];
+    }
+  }
+
+  // The source that output index i shows tap t, or -1 for a zero.
+  int64_t shown(const Axis& axis, int64_t i, int64_t t) const {
+    const int64_t at = i * axis.stride + axis.offset + t * axis.offset_step;
+    return pixel_shown(problem.padding_mode, at, axis.source);
   }
 
   // One row of the NHWC matrix: a pixel's window.
   void write_pixel(const T* image, int64_t i, int64_t j, T* to) const {
     for (int64_t th = 0; th < h.taps; ++th) {
-      const int64_t row = i * h.stride + h.offset + th * h.offset_step;
+      const int64_t row = shown(h, i, th);
       for (int64_t tw = 0; tw < w.taps; ++tw, to += channels) {
-        const int64_t col = j * w.stride + w.offset + tw * w.offset_step;
-        if (row < 0 || row >= h.source || col < 0 || col >= w.source) {
+        const int64_t col = shown(w, j, tw);
+        if (row < 0 || col < 0) {
           zero_run(to, channels);
         } else {
           copy_run(image + (row * w.source + col) * problem.c, channels, to);
@@ -153,12 +169,32 @@ struct Im2col {
     }
   }
 
-  // The output index that reads `source` under tap t, or -1.
-  static int64_t reader(const Axis& axis, int64_t source, int64_t t) {
-    const int64_t scaled = source - axis.offset - t * axis.offset_step;
-    if (scaled < 0 || scaled % axis.stride != 0) return -1;
-    const int64_t i = scaled / axis.stride;
-    return i < axis.count ? i : -1;
+  // Calls body(i, t) for the output indices i that read `pixel` under tap t, in the image and, where
+  // padding shows it, around it.
+  template <class Body>
+  void for_each_reader(const Axis& axis, int64_t pixel, int64_t pad_low, int64_t pad_high,
+                       const Body& body) const {
+    const PaddingMode mode = problem.padding_mode;
+    const bool zeros = mode == PaddingMode::kZeros;
+    for (int part = zeros ? 1 : 0; part < (zeros ? 2 : 3); ++part) {
+      const auto run = positions_showing(mode, pixel, axis.source, pad_low, pad_high, part);
+      if (run.begin == run.end) continue;
+      for (int64_t t = 0; t < axis.taps; ++t) {
+        const int64_t start = axis.offset + t * axis.offset_step;
+        if (run.end <= start) continue;
+        const int64_t first = ceil_div(max_of(run.begin - start, int64_t(0)), axis.stride);
+        const int64_t end = min_of(axis.count, (run.end - 1 - start) / axis.stride + 1);
+        for (int64_t i = first; i < end; ++i) body(i, t);
+      }
+    }
+  }
+  template <class Body>
+  void for_each_row(int64_t y, const Body& body) const {
+    for_each_reader(h, y, problem.pad_top, problem.pad_bottom, body);
+  }
+  template <class Body>
+  void for_each_column(int64_t x, const Body& body) const {
+    for_each_reader(w, x, problem.pad_left, problem.pad_right, body);
   }
 
   void from_columns(int64_t count, T* grad_x) const {
@@ -185,14 +221,11 @@ struct Im2col {
 
   T gather_pixel(const T* from, int64_t y, int64_t x) const {
     LongSum<T> sum;
-    for (int64_t th = 0; th < h.taps; ++th) {
-      const int64_t i = reader(h, y, th);
-      if (i < 0) continue;
-      for (int64_t tw = 0; tw < w.taps; ++tw) {
-        const int64_t j = reader(w, x, tw);
-        if (j >= 0) sum.add(from[(th * w.taps + tw) * pixels + i * w.count + j]);
-      }
-    }
+    for_each_row(y, [&](int64_t i, int64_t th) {
+      for_each_column(x, [&](int64_t j, int64_t tw) {
+        sum.add(from[(th * w.taps + tw) * pixels + i * w.count + j]);
+      });
+    });
     return sum.total();
   }
 
@@ -200,17 +233,13 @@ struct Im2col {
     for (int64_t c = 0; c < channels; c += kLanes<T>) {
       const uint32_t lanes = first_lanes(min_of(kLanes<T>, channels - c));
       LongSum<Vec<T>> sum;
-      for (int64_t th = 0; th < h.taps; ++th) {
-        const int64_t i = reader(h, y, th);
-        if (i < 0) continue;
-        for (int64_t tw = 0; tw < w.taps; ++tw) {
-          const int64_t j = reader(w, x, tw);
-          if (j < 0) continue;
+      for_each_row(y, [&](int64_t i, int64_t th) {
+        for_each_column(x, [&](int64_t j, int64_t tw) {
           const T* tap =
               from + (i * w.count + j) * problem.groups * depth + (th * w.taps + tw) * channels + c;
           sum.add(Vec<T>::load_masked(tap, lanes));
-        }
-      }
+        });
+      });
       sum.total().store_masked(to + c, lanes);
     }
   }

@@ -1,5 +1,5 @@
 // conv2d.{fprop,dgrad,wgrad}.implicit_gemm on the CPU: the matrix product of csrc/cpu/gemm.h, whose
-// packing is the im2col. Takes every problem; the default wherever channels are many enough to fill
+// packing is the im2col. Takes every problem with zeros around the image; the default wherever channels are many enough to fill
 // a register tile.
 //
 //           NCHW                                    NHWC
@@ -355,7 +355,9 @@ int64_t workspace_typed(const Conv2dProblem& problem, Direction direction, int t
   return Plan<T>(problem, direction, threads, nullptr).arena.used_bytes();
 }
 
-Reason supports(const Conv2dProblem&, Direction) { return accepted(); }
+Reason supports(const Conv2dProblem& problem, Direction) {
+  return needs_zeros_around(problem.padding_mode);
+}
 
 int64_t workspace_bytes(const Conv2dProblem& problem, Direction direction, int threads) {
   return problem.dtype == DType::kFloat32 ? workspace_typed<float>(problem, direction, threads)

@@ -1,6 +1,6 @@
 // conv2d.{fprop,dgrad,wgrad}.strict on the CPU: the product of cpu/gemm.h with the tree of
 // precision="strict" and gemm_k in the stated order, so that instruction sets, backends and layouts
-// give the same bits. Takes every problem.
+// give the same bits. Takes every problem with zeros around the image.
 //
 //   fprop   y (K x NPQ)           gemm_k = (c, r, s)
 //   dgrad   grad_x (C x pixels)   gemm_k = (k, r, s) of the taps that reach a class of pixels
@@ -332,7 +332,9 @@ int64_t workspace_typed(const Conv2dProblem& p, Direction direction, int thread_
   return turned.arena.used_bytes() + pass_bytes<T>(turned.p, direction, threads);
 }
 
-Reason supports(const Conv2dProblem&, Direction) { return accepted(); }
+Reason supports(const Conv2dProblem& problem, Direction) {
+  return needs_zeros_around(problem.padding_mode);
+}
 
 int64_t workspace_bytes(const Conv2dProblem& p, Direction direction, int threads) {
   return p.dtype == DType::kFloat32 ? workspace_typed<float>(p, direction, threads)

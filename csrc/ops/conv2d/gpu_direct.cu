@@ -1,5 +1,6 @@
-// conv2d.{fprop,dgrad,wgrad}.direct: the definition, tiled. It accepts every problem. Choose it for
-// few channels per group (depthwise, grouped, first layers), where a product has nothing to reuse.
+// conv2d.{fprop,dgrad,wgrad}.direct: the definition, tiled. It accepts every problem with zeros
+// around the image. Choose it for few channels per group (depthwise, grouped, first layers), where
+// a product has nothing to reuse.
 //
 // fprop, and dgrad as a correlation of grad_y within each class of x pixels (gpu_implicit_gemm.cu):
 // a block takes a tile of pixels of one image and some filters of one or several groups. The tile's
@@ -40,7 +41,9 @@ constexpr KernelNames kNames = {{{"conv2d.fprop.direct.f32", "conv2d.fprop.direc
                                  {"conv2d.dgrad.direct.f32", "conv2d.dgrad.direct.f64"},
                                  {"conv2d.wgrad.direct.f32", "conv2d.wgrad.direct.f64"}}};
 
-Reason supports(const Conv2dProblem&, Direction) { return accepted(); }
+Reason supports(const Conv2dProblem& problem, Direction) {
+  return needs_zeros_around(problem.padding_mode);
+}
 
 int64_t power_of_two_above(int64_t value, int64_t most) {
   int64_t power = 1;

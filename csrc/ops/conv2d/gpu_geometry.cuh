@@ -14,6 +14,8 @@ struct Geometry {
   int32_t c_per_group, k_per_group, groups;
   int32_t h, w, r, s, p, q;
   int32_t stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w;
+  int32_t pad_bottom, pad_right;
+  PaddingMode padding_mode;
   bool flip_kernel, channels_last;
   int64_t x_n, x_c, x_h, x_w;  // distance in elements of neighbours along each axis
   int64_t y_n, y_k, y_p, y_q;
@@ -36,6 +38,9 @@ static inline Geometry geometry_of(const Conv2dProblem& problem) {
   g.stride_w = int32_t(problem.stride_w);
   g.pad_top = int32_t(problem.pad_top);
   g.pad_left = int32_t(problem.pad_left);
+  g.pad_bottom = int32_t(problem.pad_bottom);
+  g.pad_right = int32_t(problem.pad_right);
+  g.padding_mode = problem.padding_mode;
   g.dilation_h = int32_t(problem.dilation_h);
   g.dilation_w = int32_t(problem.dilation_w);
   g.flip_kernel = problem.flip_kernel;

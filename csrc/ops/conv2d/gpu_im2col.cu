@@ -58,9 +58,9 @@ __global__ void __launch_bounds__(kThreads)
       Pack<T, kCount> pack;
 #pragma unroll
       for (int i = 0; i < kCount; ++i) {
-        const int h = pixel[i].row * g.stride_h + tap_h, w = pixel[i].column * g.stride_w + tap_w;
-        const bool inside = uint32_t(h) < uint32_t(g.h) && uint32_t(w) < uint32_t(g.w);
-        pack.value[i] = inside ? from[int64_t(h) * g.w + w] : T(0);
+        const int h = pixel_shown(g.padding_mode, pixel[i].row * g.stride_h + tap_h, g.h);
+        const int w = pixel_shown(g.padding_mode, pixel[i].column * g.stride_w + tap_w, g.w);
+        pack.value[i] = h >= 0 && w >= 0 ? from[int64_t(h) * g.w + w] : T(0);
       }
       store_pack<T, kCount>(to, pack);
     }
@@ -93,12 +93,13 @@ __global__ void __launch_bounds__(kThreads)
   if (!pixel.inside) return;
   const ColumnOrder::Column column = order.at(order.by_row.remainder(index, row));
   const Place window = window_on_x(g, pixel), tap = tap_on_x(g, 0, column.r, column.s);
-  const bool inside =
-      uint32_t(window.h + tap.h) < uint32_t(g.h) && uint32_t(window.w + tap.w) < uint32_t(g.w);
+  const int32_t h = pixel_shown(g.padding_mode, int32_t(window.h + tap.h), g.h);
+  const int32_t w = pixel_shown(g.padding_mode, int32_t(window.w + tap.w), g.w);
+  const T* const from = x + pixel.n * g.x_n + h * g.x_h + w * g.x_w;
   store_pack<T, kCount>(columns + (start + threadIdx.x) * kCount,
-                        inside ? load_pack<T, kCount>(x + window.offset + tap.offset +
-                                                      column.channel_pack * int64_t(kCount))
-                               : zero_pack<T, kCount>());
+                        h >= 0 && w >= 0
+                            ? load_pack<T, kCount>(from + column.channel_pack * int64_t(kCount))
+                            : zero_pack<T, kCount>());
 }
 
 // Sum of the columns an x pixel appears in. offset_of(r, s, p, q): where tap (r, s) of output pixel
@@ -106,10 +107,53 @@ __global__ void __launch_bounds__(kThreads)
 struct Strides {
   FastDivide h, w;
 };
+
+// The output indices that read positions of a run under a tap.
+__device__ __forceinline__ PositionRun<int32_t> readers(const PositionRun<int32_t>& run,
+                                                        int32_t start, const FastDivide& stride,
+                                                        int32_t outputs) {
+  if (run.begin == run.end || run.end <= start) return {0, 0};
+  const uint32_t first = uint32_t(larger(run.begin - start, 0)) + stride.divisor - 1;
+  const uint32_t last = stride.quotient(uint32_t(run.end - 1 - start));
+  return {int32_t(stride.quotient(first)), smaller(int32_t(last) + 1, outputs)};
+}
+
+// The same where padding shows pixels: they are read around the image too.
 template <class T, int kCount, class OffsetOf>
+__device__ Pack<T, kCount> gather_shown(const Geometry& g, const Strides& strides, int32_t h,
+                                        int32_t w, const T* columns, const OffsetOf& offset_of) {
+  LongSum<T, kCount> sum;
+  typename LongSum<T, kCount>::Carried carried;
+  for (int part_h = 0; part_h < 3; ++part_h) {
+    const auto rows =
+        positions_showing(g.padding_mode, h, g.h, g.pad_top, g.pad_bottom, part_h);
+    for (int r = 0; r < g.r && rows.begin < rows.end; ++r) {
+      const int32_t row_start = (g.flip_kernel ? g.r - 1 - r : r) * g.dilation_h - g.pad_top;
+      const auto ps = readers(rows, row_start, strides.h, g.p);
+      for (int32_t p = ps.begin; p < ps.end; ++p) {
+        for (int part_w = 0; part_w < 3; ++part_w) {
+          const auto cols =
+              positions_showing(g.padding_mode, w, g.w, g.pad_left, g.pad_right, part_w);
+          for (int s = 0; s < g.s && cols.begin < cols.end; ++s) {
+            const int32_t start = (g.flip_kernel ? g.s - 1 - s : s) * g.dilation_w - g.pad_left;
+            const auto qs = readers(cols, start, strides.w, g.q);
+            for (int32_t q = qs.begin; q < qs.end; ++q) {
+              sum.expect(1, carried);
+              sum.add(load_pack<T, kCount>(columns + offset_of(r, s, p, q)));
+            }
+          }
+        }
+      }
+    }
+  }
+  return sum.finish(carried);
+}
+
+template <class T, int kCount, bool kZeros, class OffsetOf>
 __device__ __forceinline__ Pack<T, kCount> gather_taps(const Geometry& g, const Strides& strides,
                                                        int32_t h, int32_t w, const T* columns,
                                                        const OffsetOf& offset_of) {
+  if constexpr (!kZeros) return gather_shown<T, kCount>(g, strides, h, w, columns, offset_of);
   LongSum<T, kCount> sum;
   typename LongSum<T, kCount>::Carried carried;
   for (int r = 0; r < g.r; ++r) {
@@ -131,15 +175,15 @@ __device__ __forceinline__ Pack<T, kCount> gather_taps(const Geometry& g, const 
   return sum.finish(carried);
 }
 
-template <class T>
+template <class T, bool kZeros>
 __global__ void __launch_bounds__(kThreads, 4)
     gather_planes(Geometry g, PixelGrid grid, Strides strides, const T* columns, T* x) {
   const Pixel pixel = PixelRun(grid, int64_t(blockIdx.x) * kThreads).at(int(threadIdx.x));
   if (!pixel.inside) return;
   const int64_t pixels = int64_t(g.p) * g.q;
   const T* const from = columns + pixel.n * g.r * g.s * pixels;
-  const Pack<T, 1> total =
-      gather_taps<T, 1>(g, strides, pixel.row, pixel.column, from, [&](int r, int s, int p, int q) {
+  const Pack<T, 1> total = gather_taps<T, 1, kZeros>(
+      g, strides, pixel.row, pixel.column, from, [&](int r, int s, int p, int q) {
         return (int64_t(r) * g.s + s) * pixels + int64_t(p) * g.q + q;
       });
   x[(pixel.n * g.h + pixel.row) * g.w + pixel.column] = total.value[0];
@@ -147,7 +191,7 @@ __global__ void __launch_bounds__(kThreads, 4)
 
 // A thread takes one pack of channels of an x pixel; packs.quotient: pack of the pixel to (group,
 // pack in group).
-template <class T, int kCount>
+template <class T, int kCount, bool kZeros>
 __global__ void __launch_bounds__(kThreads, 4)
     gather_pixels(Geometry g, PixelGrid grid, Strides strides, FastDivide by_pixel,
                   FastDivide by_group, const T* columns, T* x) {
@@ -161,7 +205,7 @@ __global__ void __launch_bounds__(kThreads, 4)
   const T* const from = columns + pixel.n * g.p * g.q * row_elements +
                         group * taps * by_group.divisor * kCount +
                         by_group.remainder(pack, group) * int64_t(kCount);
-  const Pack<T, kCount> total = gather_taps<T, kCount>(
+  const Pack<T, kCount> total = gather_taps<T, kCount, kZeros>(
       g, strides, pixel.row, pixel.column, from, [&](int r, int s, int p, int q) {
         return (int64_t(p) * g.q + q) * row_elements +
                (int64_t(r) * g.s + s) * by_group.divisor * kCount;
@@ -267,11 +311,12 @@ struct Lowering {
                                  columns);
   }
 
+  template <bool kZeros>
   void gather(const T* columns, int64_t images, T* x) const {
     const Strides strides = {fast_divide(problem.stride_h), fast_divide(problem.stride_w)};
     if (!g.channels_last) {
       const PixelGrid grid = pixel_grid(images * problem.c, problem.h, problem.w);
-      launch<gather_planes<T>>(name, blocks(grid.count), dim3(kThreads), 0, stream, g, grid,
+      launch<gather_planes<T, kZeros>>(name, blocks(grid.count), dim3(kThreads), 0, stream, g, grid,
                                strides, columns, x);
       return;
     }
@@ -281,10 +326,10 @@ struct Lowering {
     const FastDivide by_pixel = fast_divide(packs * problem.groups), by_group = fast_divide(packs);
     const dim3 threads = blocks(grid.count * packs * problem.groups);
     if (whole)
-      launch<gather_pixels<T, kVector>>(name, threads, dim3(kThreads), 0, stream, g, grid, strides,
+      launch<gather_pixels<T, kVector, kZeros>>(name, threads, dim3(kThreads), 0, stream, g, grid, strides,
                                         by_pixel, by_group, columns, x);
     else
-      launch<gather_pixels<T, 1>>(name, threads, dim3(kThreads), 0, stream, g, grid, strides,
+      launch<gather_pixels<T, 1, kZeros>>(name, threads, dim3(kThreads), 0, stream, g, grid, strides,
                                   by_pixel, by_group, columns, x);
   }
 };
@@ -326,7 +371,10 @@ void run_type(const Conv2dProblem& problem, Direction direction, const Conv2dArr
       call.y = y + y_offset;
       call.out = {columns, nullptr, nullptr, Activation::kNone, false};
       pointwise::run(call);
-      lowering.gather(columns, images, out + x_offset);
+      if (problem.padding_mode == PaddingMode::kZeros)
+        lowering.template gather<true>(columns, images, out + x_offset);
+      else
+        lowering.template gather<false>(columns, images, out + x_offset);
     } else {
       if (images > 0) lowering.lower(x + x_offset, images, columns);
       call.x = columns;

@@ -64,6 +64,8 @@ Work work_of(const Conv2dProblem& problem, Direction direction) {
 }
 
 Reason supports(const Conv2dProblem& problem, Direction direction) {
+  const Reason padded = needs_zeros_around(problem.padding_mode);
+  if (padded.refused) return padded;
   const Reason reason = check_coordinates(problem);
   if (reason.refused) return reason;
   const Work work = work_of(problem, direction);

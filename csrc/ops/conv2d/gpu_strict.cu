@@ -84,7 +84,9 @@ int64_t blocks_of(const Conv2dProblem& p, const Work& work) {
          work.repeats;
 }
 
-Reason supports(const Conv2dProblem&, Direction) { return accepted(); }
+Reason supports(const Conv2dProblem& problem, Direction) {
+  return needs_zeros_around(problem.padding_mode);
+}
 
 bool fits_tiles(const Conv2dProblem& p, Direction direction) {
   if (check_coordinates(p).refused) return false;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "core/error.h"
 #include "ops/conv2d/conv2d.h"
 
@@ -40,6 +42,22 @@ void check_shape(const char* op, const char* name, const Shape& shape, const Sha
                     to_text(expected).c_str(), why);
 }
 
+// The map of a padding: a reflection leaves out the pixel at the border, a circle takes each pixel
+// once.
+PaddingMode check_padding_mode(const char* op, PaddingMode mode, Pair image, const Geometry& g) {
+  const int64_t high = std::max(g.pad_top, g.pad_bottom), wide = std::max(g.pad_left, g.pad_right);
+  if (high == 0 && wide == 0) return PaddingMode::kZeros;
+  const bool reflect = mode == PaddingMode::kReflect;
+  if (!reflect && mode != PaddingMode::kCircular) return mode;
+  const int64_t spare = reflect ? 1 : 0;
+  if (high + spare <= image.h && wide + spare <= image.w) return mode;
+  throw_value_error("%s: padding is ((%lld, %lld), (%lld, %lld)), must be %s the image's sides %s "
+                    "where padding_mode is '%s'",
+                    op, (long long)g.pad_top, (long long)g.pad_bottom, (long long)g.pad_left,
+                    (long long)g.pad_right, reflect ? "below" : "at most", to_text(image).c_str(),
+                    reflect ? "reflect" : "circular");
+}
+
 }  // namespace
 
 Conv2dProblem make_conv2d_problem(const Conv2dRequest& request) {
@@ -65,6 +83,7 @@ Conv2dProblem make_conv2d_problem(const Conv2dRequest& request) {
   problem.stride_h = request.stride.h, problem.stride_w = request.stride.w;
   problem.pad_top = geometry.pad_top, problem.pad_bottom = geometry.pad_bottom;
   problem.pad_left = geometry.pad_left, problem.pad_right = geometry.pad_right;
+  problem.padding_mode = check_padding_mode(op, request.padding_mode, {x.h, x.w}, geometry);
   problem.dilation_h = request.dilation.h, problem.dilation_w = request.dilation.w;
   problem.groups = request.groups;
   problem.c_per_group = x.c / request.groups;

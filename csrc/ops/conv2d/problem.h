@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/algorithm.h"
+#include "core/padding_mode.h"
 #include "core/types.h"
 
 namespace ck {
@@ -17,6 +18,7 @@ struct Conv2dProblem {
   int64_t p, q;        // output
   int64_t stride_h, stride_w;
   int64_t pad_top, pad_bottom, pad_left, pad_right;
+  PaddingMode padding_mode;  // kZeros where nothing is padded
   int64_t dilation_h, dilation_w;
   int64_t groups, c_per_group, k_per_group;
   bool flip_kernel;  // tap (i, j) reads w[.., r-1-i, s-1-j]: the mathematical convolution

@@ -85,6 +85,9 @@ def command(
         typer.Option("--padding", help="3; 1,2; top,bottom,left,right; valid, same or full."),
     ] = None,
     dilation: Annotated[str | None, typer.Option("--dilation", help="2 or 2,1.")] = None,
+    padding_mode: Annotated[
+        str | None, typer.Option("--padding-mode", help="zeros, reflect, replicate or circular.")
+    ] = None,
     output_padding: Annotated[
         str | None, typer.Option("--output-padding", help="1 or 1,0: conv_transpose2d's.")
     ] = None,
@@ -167,6 +170,7 @@ def command(
         "stride": stride and _pair(stride),
         "padding": padding and _padding(padding),
         "dilation": dilation and _pair(dilation),
+        "padding_mode": padding_mode,
         "output_padding": output_padding and _pair(output_padding),
         "groups": groups,
         "activation": activation,

@@ -14,6 +14,7 @@ def conv2d(
     *,
     stride: Any = 1,
     padding: Any = 0,
+    padding_mode: str = "zeros",
     dilation: Any = 1,
     groups: int = 1,
     layout: str = "NCHW",
@@ -29,7 +30,7 @@ def conv2d(
 
     y[n, k, p, q] = activation(bias[k] + residual[n, k, p, q] + sum over c, r, s of
     w[k, c, r, s] * x[n, c, p*stride - pad + r*dilation, q*stride - pad + s*dilation]); x is zero
-    outside.
+    outside, or as padding_mode says.
     Each output side is floor((side + pads - dilation*(r - 1) - 1) / stride) + 1.
 
     Args:
@@ -40,7 +41,10 @@ def conv2d(
         stride, dilation: int or pair, >= 1.
         padding: int, pair, ((top, bottom), (left, right)), "valid", "same" (output side is
             ceil(side/stride),
-            the extra pixel on bottom/right) or "full". Zeros.
+            the extra pixel on bottom/right) or "full".
+        padding_mode: what is around x: "zeros"; "reflect": x mirrored at its border pixels, pads
+            below the side; "replicate": the border pixels; "circular": x again, pads of at most
+            the side. No padded copy of x is made; the work is im2col's.
         groups: divides C and K; output group g sees input group g alone. groups=C is depthwise.
         activation: None, "relu", "tanh" or "sigmoid", applied last.
         residual: an array like the result, added before the activation, or None.
@@ -72,6 +76,7 @@ def conv2d(
         {
             "stride": stride,
             "padding": padding,
+            "padding_mode": padding_mode,
             "dilation": dilation,
             "groups": groups,
             "layout": layout,
@@ -92,6 +97,7 @@ def conv2d_input_grad(
     *,
     stride: Any = 1,
     padding: Any = 0,
+    padding_mode: str = "zeros",
     dilation: Any = 1,
     groups: int = 1,
     layout: str = "NCHW",
@@ -105,15 +111,16 @@ def conv2d_input_grad(
 
     grad_x[n, c, h, w'] = sum over k, r, s of w[k, c, r, s] * grad_y[n, k, p, q], over the p, q
     that read that pixel:
-    p*stride - pad + r*dilation = h, and likewise along the width.
+    p*stride - pad + r*dilation = h, and likewise along the width; in padding that shows the pixel
+    too.
 
     Args:
         grad_y: (N, K, P, Q), the gradient of conv2d's result before its activation; (N, P, Q, K)
             for NHWC.
         w: the filters, as in conv2d.
         x_shape: the shape of x; grad_y alone does not tell it for a stride above 1.
-        stride, padding, dilation, groups, layout, flip_kernel, precision, algo, max_workspace, out:
-            as in conv2d.
+        stride, padding, padding_mode, dilation, groups, layout, flip_kernel, precision, algo,
+            max_workspace, out: as in conv2d.
 
     Returns: an array of shape x_shape, of grad_y's array type, dtype and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -132,6 +139,7 @@ def conv2d_input_grad(
             "x_shape": x_shape,
             "stride": stride,
             "padding": padding,
+            "padding_mode": padding_mode,
             "dilation": dilation,
             "groups": groups,
             "layout": layout,
@@ -151,6 +159,7 @@ def conv2d_weight_grad(
     *,
     stride: Any = 1,
     padding: Any = 0,
+    padding_mode: str = "zeros",
     dilation: Any = 1,
     groups: int = 1,
     layout: str = "NCHW",
@@ -170,8 +179,8 @@ def conv2d_weight_grad(
             for NHWC.
         x: the images, as in conv2d.
         w_shape: the shape of w.
-        stride, padding, dilation, groups, layout, flip_kernel, precision, algo, max_workspace, out:
-            as in conv2d.
+        stride, padding, padding_mode, dilation, groups, layout, flip_kernel, precision, algo,
+            max_workspace, out: as in conv2d.
 
     Returns: an array of shape w_shape, of grad_y's array type, dtype and device. Zeros for an
         empty batch.
@@ -192,6 +201,7 @@ def conv2d_weight_grad(
             "w_shape": w_shape,
             "stride": stride,
             "padding": padding,
+            "padding_mode": padding_mode,
             "dilation": dilation,
             "groups": groups,
             "layout": layout,

@@ -14,6 +14,7 @@ def conv2d(
     *,
     stride: Any = 1,
     padding: Any = 0,
+    padding_mode: str = "zeros",
     dilation: Any = 1,
     groups: int = 1,
     layout: str = "NCHW",
@@ -25,7 +26,8 @@ def conv2d(
 
     y[n, k, p, q] = act(bias[k] + residual[n, k, p, q]
         + sum over c, r, s of w[k, c, r, s] * x[n, c, p*stride - top + r*dilation, ...]),
-    x being zero outside; flip_kernel takes w[k, c, R-1-r, S-1-s].
+    x being outside what padding_mode says (numpy.pad: constant zeros, reflect, edge or wrap);
+    flip_kernel takes w[k, c, R-1-r, S-1-s].
 
     >>> conv2d(np.ones((1, 3, 227, 227)), np.ones((96, 3, 11, 11)), stride=4).shape
     (1, 96, 55, 55)
@@ -35,7 +37,7 @@ def conv2d(
     _check_groups(images.shape[1], filters.shape[0], filters.shape[1], groups)
     windows = conv_windows(images.shape[2:], filters.shape[2:], stride, padding, dilation)
     total = accumulator(x, w)
-    padded = windows.pad(images.astype(total), 0)
+    padded = windows.pad(images.astype(total), 0, padding_mode)
     y = np.zeros((len(images), len(filters), *windows.output), total)
     for r, s in windows.taps():
         seen = _by_group(windows.seen(padded, r, s), groups)  # g, c, n, p, q
@@ -55,6 +57,7 @@ def conv2d_input_grad(
     *,
     stride: Any = 1,
     padding: Any = 0,
+    padding_mode: str = "zeros",
     dilation: Any = 1,
     groups: int = 1,
     layout: str = "NCHW",
@@ -63,7 +66,8 @@ def conv2d_input_grad(
     """Gradient of conv2d for x.
 
     grad_x[n, c, h, v] = sum of w[k, c, r, s] * grad_y[n, k, p, q] over all k, r, s, p, q whose
-    tap lies at that pixel: p*stride - top + r*dilation == h, q*stride - left + s*dilation == v.
+    tap lies at that pixel: p*stride - top + r*dilation == h, q*stride - left + s*dilation == v,
+    or at a place of the padding that shows it.
     """
     grad_y, w = np.asarray(grad_y), np.asarray(w)
     grads, filters = to_nchw(grad_y, layout), _filters(w, layout, flip_kernel)
@@ -79,7 +83,7 @@ def conv2d_input_grad(
         tap = filters[:, :, r, s].astype(total).reshape(groups, -1, filters.shape[1])  # g, k, c
         seen = windows.seen(padded, r, s)
         seen += _from_groups(tap.swapaxes(1, 2) @ per_group, seen.shape)
-    return from_nchw(windows.crop(padded), layout, grad_y.dtype)
+    return from_nchw(windows.fold(padded, padding_mode), layout, grad_y.dtype)
 
 
 def conv2d_weight_grad(
@@ -89,6 +93,7 @@ def conv2d_weight_grad(
     *,
     stride: Any = 1,
     padding: Any = 0,
+    padding_mode: str = "zeros",
     dilation: Any = 1,
     groups: int = 1,
     layout: str = "NCHW",
@@ -106,7 +111,7 @@ def conv2d_weight_grad(
     windows = conv_windows(images.shape[2:], shape[2:], stride, padding, dilation)
     _check_grad(grads.shape, (len(images), shape[0], *windows.output))
     total = accumulator(grad_y, x)
-    padded = windows.pad(images.astype(total), 0)
+    padded = windows.pad(images.astype(total), 0, padding_mode)
     grad_w = np.zeros(shape, total)
     per_group = _by_group(grads.astype(total), groups)  # g, k, n, p, q
     per_group = per_group.reshape(groups, shape[0] // groups, -1)

@@ -12,6 +12,9 @@ import numpy as np
 
 Pair = tuple[int, int]
 
+# numpy.pad's words for padding that shows the image.
+NUMPY_MODES: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
 
 def pair(value: Any, name: str, smallest: int = 1) -> Pair:
     """Two whole numbers (height, width) from one number or from two."""
@@ -121,11 +124,36 @@ class Windows:
         )
         return height, width
 
-    def pad(self, x: np.ndarray, fill: float) -> np.ndarray:
-        """x (N, C, H, W) inside a larger image of `fill`."""
+    def pad(self, x: np.ndarray, fill: float, mode: str = "zeros") -> np.ndarray:
+        """x (N, C, H, W) inside a larger image of `fill`, or of its own pixels as `mode` says."""
+        if mode != "zeros":
+            return np.pad(x, ((0, 0), (0, 0), *self.pads), NUMPY_MODES[mode])
         padded = np.full(x.shape[:2] + self.padded_sides, fill, x.dtype)
         self.crop(padded)[...] = x
         return padded
+
+    def fold(self, padded: np.ndarray, mode: str = "zeros") -> np.ndarray:
+        """(N, C, H, W): the adjoint of pad; each place adds to the pixel that it shows."""
+        if mode == "zeros":
+            return self.crop(padded)
+        rows, columns = self.shown(mode)
+        image = np.zeros(padded.shape[:2] + self.sides, padded.dtype)
+        np.add.at(image, (..., rows[:, None], columns), padded)
+        return image
+
+    def shown(self, mode: str) -> tuple[np.ndarray, np.ndarray]:
+        """The row and the column of the image that each row and column of a padded one shows."""
+        rows, columns = (
+            np.pad(np.arange(side), around, NUMPY_MODES[mode])
+            for side, around in zip(self.sides, self.pads, strict=True)
+        )
+        return rows, columns
+
+    def axes_read(self) -> Iterator[np.ndarray]:
+        """For rows and for columns: the places of a padded image that all taps read."""
+        axes = zip(self.kernel, self.dilation, self.output, self.stride, strict=True)
+        for f, d, out, s in axes:
+            yield (np.arange(out)[:, None] * s + np.arange(f) * d).ravel()
 
     def crop(self, padded: np.ndarray) -> np.ndarray:
         """The view of the image inside its padding."""

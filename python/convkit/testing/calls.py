@@ -100,6 +100,7 @@ def problem_of(call: Call) -> tuple[Problem, str]:
             "flip": given["flip_kernel"],
         }
         if op == "conv2d":
+            common["padding_mode"] = given["padding_mode"]
             return Conv2d(**common, k=first, **_epilogue(call, direction)), direction
         output_padding = _pair(given["output_padding"])
         k = second * given["groups"]

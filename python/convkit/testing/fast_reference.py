@@ -28,6 +28,7 @@ def conv2d(
     *,
     stride: Any = 1,
     padding: Any = 0,
+    padding_mode: str = "zeros",
     dilation: Any = 1,
     groups: int = 1,
     layout: str = "NCHW",
@@ -37,7 +38,7 @@ def conv2d(
 ) -> np.ndarray:
     images, filters = _nchw(x, layout), _filters(w, layout, flip_kernel)
     windows = _windows(images.shape[2:], filters.shape[2:], stride, padding, dilation)
-    padded = windows.pad(images, 0)
+    padded = windows.pad(images, 0, padding_mode)
     shape = (len(images), len(filters), *windows.output)
     y = _run(_fprop, x.dtype, shape, padded, filters)(groups, *windows.stride, *windows.dilation)
     if bias is not None:
@@ -54,6 +55,7 @@ def conv2d_input_grad(
     *,
     stride: Any = 1,
     padding: Any = 0,
+    padding_mode: str = "zeros",
     dilation: Any = 1,
     groups: int = 1,
     layout: str = "NCHW",
@@ -65,7 +67,7 @@ def conv2d_input_grad(
     padded = _run(_dgrad, grad_y.dtype, shape[:2] + windows.padded_sides, grads, filters)(
         groups, *windows.stride, *windows.dilation
     )
-    return shapes.from_nchw(windows.crop(padded), layout, grad_y.dtype)
+    return shapes.from_nchw(windows.fold(padded, padding_mode), layout, grad_y.dtype)
 
 
 def conv2d_weight_grad(
@@ -75,6 +77,7 @@ def conv2d_weight_grad(
     *,
     stride: Any = 1,
     padding: Any = 0,
+    padding_mode: str = "zeros",
     dilation: Any = 1,
     groups: int = 1,
     layout: str = "NCHW",
@@ -83,7 +86,7 @@ def conv2d_weight_grad(
     grads, images = _nchw(grad_y, layout), _nchw(x, layout)
     shape = shapes.shape_to_nchw(w_shape, layout)
     windows = _windows(images.shape[2:], shape[2:], stride, padding, dilation)
-    grad_w = _run(_wgrad, grad_y.dtype, shape, grads, windows.pad(images, 0))(
+    grad_w = _run(_wgrad, grad_y.dtype, shape, grads, windows.pad(images, 0, padding_mode))(
         groups, *windows.stride, *windows.dilation
     )
     if flip_kernel:

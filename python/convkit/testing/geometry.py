@@ -208,8 +208,11 @@ def _conv2d(rng: np.random.Generator) -> Problem:
         groups = c
         k = c * int(rng.integers(1, 3))
     activation = str(rng.choice(["", "", "relu", "tanh", "sigmoid"]))
+    aside = rng.spawn(1)[0]  # what else a seed draws stays as it was without padding modes
+    modes = ["reflect", "replicate", "circular"] if _chance(aside, 0.15) else ["zeros"]
     return Conv2d(
         **_windows(rng),
+        padding_mode=str(aside.choice(modes)),
         c=c,
         k=k,
         groups=groups,

@@ -11,9 +11,9 @@ cross_entropy  n128c10 or n2c21h65w65-smooth0.1-sum-ignored
 
 Optional words follow in any order: stride st2 or st2x1 (height x width); padding pd1, pd1x2,
 pt0pb1pl0pr1 (top, bottom, left, right), same, valid, full; dilation dl2 or dl2x1; groups g32;
-flip; bias; residual; relu, tanh, sigmoid; ceil; realpixels (an average over real pixels only);
-norm; train (batch statistics); weight; smooth0.1 (label smoothing); sum, none (reductions);
-ignored (some targets are); nhwc.
+reflect, replicate, circular (what a convolution's padding shows); flip; bias; residual; relu, tanh,
+sigmoid; ceil; realpixels (an average over real pixels only); norm; train (batch statistics); weight;
+smooth0.1 (label smoothing); sum, none (reductions); ignored (some targets are); nhwc.
 """
 
 import dataclasses
@@ -148,6 +148,7 @@ class Conv2d(_Windowed):
     directions: ClassVar[tuple[str, ...]] = ("fprop", "dgrad", "wgrad")
 
     k: int
+    padding_mode: str = "zeros"
     groups: int = 1
     flip: bool = False
     bias: bool = False
@@ -159,6 +160,7 @@ class Conv2d(_Windowed):
             *super()._parts(),
             f"k{self.k}r{self.r}s{self.s}",
             *self._window_parts(),
+            "" if self.padding_mode == "zeros" else self.padding_mode,
             "" if self.groups == 1 else f"g{self.groups}",
             "flip" if self.flip else "",
             "bias" if self.bias else "",
@@ -172,6 +174,10 @@ class Conv2d(_Windowed):
 
     @property
     def y_shape(self) -> tuple[int, int, int, int]:
+        spare = {"reflect": -1, "circular": 0}.get(self.padding_mode)
+        for side, pads in zip((self.h, self.w), self.windows.pads, strict=True):
+            if spare is not None and max(pads) > max(side + spare, 0):
+                raise ValueError(f"pads {pads} pass what {self.padding_mode} shows of {side} pixels")
         return self.in_layout(self.n, self.k, *self.output)
 
     def flops_in(self, direction: str) -> int:
@@ -182,13 +188,14 @@ class Conv2d(_Windowed):
         if direction == "fprop":
             return self.c // self.groups * self.r * self.s
         if direction == "dgrad":
-            return self.k // self.groups * self.windows_per_pixel
+            return self.k // self.groups * self._readers_of_a_pixel()
         return self.n * math.prod(self.output)
 
     def call(self, direction: str, data: dict[str, Any]) -> Call:
         options = {
             "stride": self.stride,
             "padding": self.padding,
+            "padding_mode": self.padding_mode,
             "dilation": self.dilation,
             "groups": self.groups,
             "layout": self.layout,
@@ -208,6 +215,15 @@ class Conv2d(_Windowed):
             )
         more = {"activation": self.activation, "residual": data.get("residual")}
         return "conv2d", (data["x"], data["w"], data.get("bias")), options | more
+
+
+    def _readers_of_a_pixel(self) -> int:
+        """The most taps that read one pixel, in the image or where padding shows it."""
+        if self.padding_mode == "zeros":
+            return self.windows_per_pixel
+        shown = self.windows.shown(self.padding_mode)
+        axes = zip(shown, self.windows.axes_read(), strict=True)
+        return math.prod(int(np.bincount(pixels[read]).max()) for pixels, read in axes)
 
 
 @dataclass(frozen=True, kw_only=True)

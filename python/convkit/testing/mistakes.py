@@ -93,6 +93,10 @@ def _other_parameters(problem: Problem, direction: str) -> Iterator[tuple[str, d
             yield f"the {one} of the losses; asked was {problem.reduction!r}", {"reduction": one}
     if isinstance(getattr(problem, "padding", None), tuple):
         yield "top with bottom, or left with right padding swapped", _swapped_pads(problem)
+    if (mode := getattr(problem, "padding_mode", "zeros")) != "zeros":
+        for other in ("zeros", "reflect", "replicate", "circular"):
+            if other != mode and fits(dataclasses.replace(problem, padding_mode=other)):
+                yield f"the padding of padding_mode={other!r}", {"padding_mode": other}
     for name in ("stride", "dilation", "padding"):
         value = getattr(problem, name, None)
         if isinstance(value, tuple) and value[0] != value[1]:

@@ -77,6 +77,11 @@ def _properties(cases: list[Case]) -> dict[str, Callable[[Case], bool]]:
         "the padding is symmetric",
         lambda case: any(low != high for low, high in pads_of(case.problem)),
     )
+    add(
+        "padding shows the image",
+        "padding is zeros",
+        lambda case: get("padding_mode", "zeros")(case) != "zeros",
+    )
     add("groups > 1", "groups == 1", lambda case: get("groups", 1)(case) > 1)
     for name, text in (
         ("flip", "flip_kernel"),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from convkit.reference.adaptive_pool2d import windows
+from convkit.reference.shapes import NUMPY_MODES
 from convkit.testing.channel_lines import BatchNorm, BiasGrad, CrossEntropy, Lrn
 from convkit.testing.lines import (
     AdaptivePool2d,
@@ -29,6 +30,8 @@ def make(problem: Problem, direction: str, data: dict[str, Any], space: Any) -> 
         return mirrored and make(*mirrored, space)
     if isinstance(problem, Conv2d):
         depthwise = problem.groups == problem.c == problem.k
+        if direction == "dgrad" and problem.padding_mode != "zeros":
+            return None
         if not problem.flip and (problem.groups == 1 or depthwise):
             call = {"fprop": _conv, "dgrad": _conv_dgrad, "wgrad": _conv_wgrad}[direction]
     elif isinstance(problem, Pool2d):
@@ -77,9 +80,7 @@ def mirror(
 
 def _columns(space: Any, x: Any, problem: Any) -> Any:
     """(N, C*R*S, P*Q): the windows, as a strided view first, then copied."""
-    windows = problem.windows
-    padded = space.zeros(x.shape[:2] + windows.padded_sides, x.dtype)
-    windows.crop(padded)[...] = x
+    padded = _pad(space, x, problem)
     dh, dw = problem.dilation
     size = (dh * (problem.r - 1) + 1, dw * (problem.s - 1) + 1)
     view = space.lib.stride_tricks.sliding_window_view(padded, size, axis=(2, 3))
@@ -90,11 +91,18 @@ def _columns(space: Any, x: Any, problem: Any) -> Any:
 
 def _seen(space: Any, x: Any, problem: Any, value: float = 0.0) -> Iterator[tuple[int, int, Any]]:
     """(r, s, what that tap of every window sees)."""
-    windows = problem.windows
-    padded = space.full(x.shape[:2] + windows.padded_sides, value, x.dtype)
-    windows.crop(padded)[...] = x
+    windows, padded = problem.windows, _pad(space, x, problem, value)
     for r, s in windows.taps():
         yield r, s, windows.seen(padded, r, s)
+
+
+def _pad(space: Any, x: Any, problem: Any, value: float = 0.0) -> Any:
+    mode = getattr(problem, "padding_mode", "zeros")
+    if mode != "zeros":
+        return space.pad(x, ((0, 0), (0, 0), *problem.windows.pads), NUMPY_MODES[mode])
+    padded = space.full(x.shape[:2] + problem.windows.padded_sides, value, x.dtype)
+    problem.windows.crop(padded)[...] = x
+    return padded
 
 
 def _conv(space: Any, problem: Any, _: str, data: dict[str, Any]) -> Any:

@@ -105,6 +105,8 @@ def _convolution(
 ) -> _Graph | None:
     if problem.flip or problem.residual or direction == "wgrad":
         return None
+    if problem.padding_mode != "zeros":
+        return None
     window["group"] = problem.groups
     if direction == "fprop":
         feeds, outputs = {"x": data["x"]}, {"y": problem.y_shape}

@@ -28,7 +28,7 @@ def _correlate(problem: Conv2d, data: dict[str, Any]) -> Any:
         return None
     if problem.r == 1 or problem.r % 2 == 0 or problem.s % 2 == 0:
         return None
-    if problem.flip or problem.bias or problem.residual or problem.activation:
+    if problem.flip or problem.padding_mode != "zeros" or problem.bias or problem.residual or problem.activation:
         return None
     per_group = problem.k // problem.groups
 

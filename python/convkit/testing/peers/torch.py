@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,8 @@ def _call(torch: Any, problem: Problem, direction: str, data: dict[str, Any]) ->
         return lambda: data["grad_y"].sum((0, 2, 3))
     if not isinstance(problem, (Conv2d, Pool2d, Im2col)):
         return None
+    if isinstance(problem, Conv2d) and problem.padding_mode != "zeros":
+        return _conv2d_of_padded(torch, problem, direction, data)
     if any(low != high for low, high in problem.windows.pads):
         return None  # torch pads both sides alike
     pads = tuple(low for low, _ in problem.windows.pads)
@@ -126,6 +129,30 @@ def _conv2d(
     rest = (None, *sizes, False, (0, 0), problem.groups, wanted)
     place = 0 if direction == "dgrad" else 1
     return lambda: backward(grad, x, w, *rest)[place]
+
+
+def _conv2d_of_padded(
+    torch: Any, problem: Conv2d, direction: str, data: dict[str, Any]
+) -> Call | None:
+    """As torch.nn.Conv2d has it: a padded copy, then the convolution of that."""
+    if direction == "dgrad":
+        return None  # no single call
+    (top, bottom), (left, right) = problem.windows.pads
+    inner = dataclasses.replace(
+        problem,
+        h=problem.h + top + bottom,
+        w=problem.w + left + right,
+        padding=((0, 0), (0, 0)),
+        padding_mode="zeros",
+    )
+    pads = (left, right, top, bottom)
+
+    def call() -> Any:
+        padded = torch.nn.functional.pad(data["x"], pads, problem.padding_mode)
+        convolve = _conv2d(torch, inner, direction, data | {"x": padded}, (0, 0))
+        return convolve and convolve()
+
+    return None if problem.flip else call
 
 
 def _finish(
