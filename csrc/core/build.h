@@ -15,6 +15,13 @@
 #define CK_SHARED_FUNCTION inline __attribute__((always_inline))
 #endif
 
+// Before loops of few steps whose numbers are constants once they are unrolled.
+#if defined(__CUDACC__)
+#define CK_UNROLL _Pragma("unroll")
+#else
+#define CK_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 namespace ck {
 namespace CK_BUILD {
 

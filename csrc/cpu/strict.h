@@ -1,10 +1,9 @@
 // What precision="strict" needs of vectors: multiply-adds that round once on every instruction set,
-// and the activations of core/functions.h.
+// and the functions of core/functions.h.
 #pragma once
 
-#include "core/functions.h"
 #include "core/strict_sum.h"
-#include "cpu/vec.h"
+#include "cpu/functions.h"
 
 namespace ck {
 namespace CK_ISA {
@@ -51,6 +50,32 @@ static CK_INLINE Vec<T> fused(Vec<T> a, Vec<T> b, Vec<T> c) {
     return c;
   }
 #endif
+}
+
+template <class T>
+static CK_INLINE Vec<T> divided(Vec<T> a, Vec<T> b) {
+  return {a.raw / b.raw};
+}
+
+struct LanesRoundOnce {
+  template <class V>
+  static CK_INLINE V step(V a, V b, V c) {
+    using Lanes = Vec<typename Numbers<V>::Number>;
+    return fused(Lanes{a}, Lanes{b}, Lanes{c}).raw;
+  }
+};
+
+template <class T>
+static CK_INLINE Vec<T> stated_exp(Vec<T> x) {
+  return {exp_times_power<LanesRoundOnce>(x.raw, typename Vec<T>::RawBits{})};
+}
+template <class T>
+static CK_INLINE Vec<T> stated_log(Vec<T> x) {
+  return {log_of_numbers<LanesRoundOnce>(x.raw)};
+}
+template <class T>
+static CK_INLINE Vec<T> stated_power(Vec<T> x, const NegativePower<T>& p) {
+  return {power_of_numbers<LanesRoundOnce>(x.raw, p)};
 }
 
 // Out of line: it would bloat every caller's inner loop.

@@ -20,7 +20,7 @@ template <class T>
 struct LaneSource {
   using Number = T;
   using Value = Vec<T>;
-  const T* at;             // lane 0, pixel 0
+  const T* at;             // lane 0, pixel 0; a pixel may be a channel, a lane a pixel
   const int64_t* indices;  // beside it; null where none are asked for
   int64_t pixel_stride, lane_stride, lanes;
 
@@ -41,6 +41,12 @@ struct LaneSource {
     return v;
   }
 };
+
+template <class T>
+static CK_INLINE void store_lanes(Vec<T> v, T* to, int64_t lane_stride, int64_t lanes) {
+  if (lane_stride == 1) return v.store_first(to, lanes);
+  for (int64_t i = 0; i < lanes; ++i) to[i * lane_stride] = v[int(i)];
+}
 
 template <class T, class Op>
 static void run_strict_windows(const StrictPlanes& planes, const Op& op, const void* source,
@@ -63,12 +69,7 @@ static void run_strict_windows(const StrictPlanes& planes, const Op& op, const v
     T* const to = static_cast<T*>(result) + image * channels * pixels + first * result_lane;
     for (int64_t column = 0; column < planes.columns; ++column) {
       const Vec<T> sum = op.at(row, column, numbers);
-      T* const at = to + (row * planes.columns + column) * pixel_stride;
-      if (last) {
-        sum.store_first(at, lanes);
-      } else {
-        for (int64_t i = 0; i < lanes; ++i) at[i * result_lane] = sum[int(i)];
-      }
+      store_lanes(sum, to + (row * planes.columns + column) * pixel_stride, result_lane, lanes);
     }
   });
 }

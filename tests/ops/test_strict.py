@@ -107,6 +107,7 @@ LARGE = {
     "im2col": "n2c30h64w64-r3s3-st1-pd1",
     "batch_norm": "n4c30h90w90-train-weight-bias-residual-tanh",
     "bias_grad": "n4c40h90w90",
+    "lrn": "n2c40h30w30-size5-alpha0.3-beta0.6-k1",
 }
 
 

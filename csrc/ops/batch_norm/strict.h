@@ -2,20 +2,13 @@
 // product here is rounded before it is added to.
 #pragma once
 
+#include "core/functions.h"
 #include "core/strict_channels.h"
 #include "ops/affine/problem.h"
 #include "ops/batch_norm/problem.h"
 
 namespace ck {
 namespace CK_BUILD {
-
-static CK_SHARED_FUNCTION double square_root(double x) {
-#if defined(__CUDA_ARCH__)
-  return __dsqrt_rn(x);
-#else
-  return __builtin_sqrt(x);
-#endif
-}
 
 // Each step's numbers, one per channel. `sums` are x, then d = x - first and d^2.
 template <class T>
