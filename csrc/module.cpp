@@ -64,6 +64,7 @@ py::list list_algorithms(const std::string& op_name) {
       row["backend"] = backend_name(info.backend);
       row["directions"] = py::tuple(directions);
       row["bound"] = info.bound;
+      row["strict"] = info.strict;
       rows.append(row);
     }
   }
@@ -185,25 +186,28 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
   m.def(
       "plan",
       [](const std::string& function, const std::string& backend, const std::string& algo,
-         const py::dict& arrays, const py::dict& parameters, std::optional<int64_t> max_workspace) {
-        return find_function(function).plan(
-            Request(function, parse_backend(backend), algo, arrays, parameters, max_workspace));
+         const py::dict& arrays, const py::dict& parameters, std::optional<int64_t> max_workspace,
+         const std::string& precision) {
+        return find_function(function).plan(Request(function, parse_backend(backend), algo, arrays,
+                                                    parameters, max_workspace, precision));
       },
       py::arg("function"), py::arg("backend"), py::arg("algo"), py::arg("arrays"),
-      py::arg("parameters"), py::arg("max_workspace") = py::none());
+      py::arg("parameters"), py::arg("max_workspace") = py::none(), py::arg("precision") = "high");
   m.def(
       "candidates",
       [](const std::string& function, const std::string& backend, const py::dict& arrays,
-         const py::dict& parameters, std::optional<int64_t> max_workspace) {
+         const py::dict& parameters, std::optional<int64_t> max_workspace,
+         const std::string& precision) {
         py::list result;
-        for (const Candidate& candidate : find_function(function).candidates(Request(
-                 function, parse_backend(backend), "auto", arrays, parameters, max_workspace))) {
+        const Request request(function, parse_backend(backend), "auto", arrays, parameters,
+                              max_workspace, precision);
+        for (const Candidate& candidate : find_function(function).candidates(request)) {
           result.append(py::make_tuple(candidate.name, candidate.refusal));
         }
         return result;
       },
       py::arg("function"), py::arg("backend"), py::arg("arrays"), py::arg("parameters"),
-      py::arg("max_workspace") = py::none());
+      py::arg("max_workspace") = py::none(), py::arg("precision") = "high");
   m.def("algorithms", &list_algorithms, py::arg("op"));
   m.def("ops", [] {
     py::list names;

@@ -166,6 +166,7 @@ def test_an_algorithm_asked_for_says_what_auto_would_take():
         "1x1": "auto would take it: the first in the table's order",
         "implicit_gemm": "can run it",
         "direct": "can run it",
+        "strict": "can run it",
     }
 
 

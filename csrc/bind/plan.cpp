@@ -78,13 +78,21 @@ int Plan::threads(int available) const {
 }
 
 Request::Request(std::string op, Backend backend, std::string algo, py::dict arrays,
-                 py::dict parameters, std::optional<int64_t> max_workspace)
+                 py::dict parameters, std::optional<int64_t> max_workspace,
+                 const std::string& precision)
     : op_(std::move(op)),
       backend_(backend),
       algo_(std::move(algo)),
       arrays_(std::move(arrays)),
       parameters_(std::move(parameters)),
-      max_workspace_(max_workspace) {}
+      max_workspace_(max_workspace) {
+  if (precision == "strict") {
+    precision_ = Precision::kStrict;
+  } else if (precision != "high") {
+    throw_value_error("%s: precision is %s, must be 'high' or 'strict'", op_.c_str(),
+                      shown(py::str(precision)).c_str());
+  }
+}
 
 Parameter Request::parameter(const char* name, const char* range) const {
   return {op_, name, parameters_[name], range};
@@ -315,6 +323,11 @@ Backend parse_backend(const std::string& name) {
   throw_value_error("backend is '%s', must be cpu, simt or cuda", name.c_str());
 }
 
+std::string not_strict(const Request& request, bool is_strict) {
+  if (request.precision() == Precision::kHigh || is_strict) return "";
+  return "its sums have an order of their own, precision is 'strict'";
+}
+
 std::string over_limit(const Request& request, int64_t workspace_bytes) {
   const int64_t limit = *request.max_workspace();
   if (workspace_bytes <= limit) return "";
@@ -325,6 +338,8 @@ std::string over_limit(const Request& request, int64_t workspace_bytes) {
 
 std::string why_in_order(const Request& request, const std::vector<Candidate>& candidates,
                          const std::string& taken, const Preference& preference) {
+  if (request.precision() == Precision::kStrict)
+    return "its sums are made in the order that precision 'strict' states";
   const char* backend = backend_name(request.backend());
   if (candidates.size() == 1) return format_text("the only algorithm of backend '%s'", backend);
   std::string why;

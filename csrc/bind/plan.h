@@ -86,12 +86,13 @@ class Parameter;
 class Request {
  public:
   Request(std::string op, Backend backend, std::string algo, py::dict arrays, py::dict parameters,
-          std::optional<int64_t> max_workspace);
+          std::optional<int64_t> max_workspace, const std::string& precision = "high");
 
   const char* op() const { return op_.c_str(); }
   Backend backend() const { return backend_; }
   const std::string& algo() const { return algo_; }
   std::optional<int64_t> max_workspace() const { return max_workspace_; }
+  Precision precision() const { return precision_; }
 
   std::optional<Shape> shape_of(const char* array) const;
   Shape required_shape(const char* array) const;  // TypeError where the array is None
@@ -128,6 +129,7 @@ class Request {
   py::dict arrays_;  // name -> None or (shape, dtype name), in the order of Plan::run's inputs
   py::dict parameters_;
   std::optional<int64_t> max_workspace_;
+  Precision precision_ = Precision::kHigh;
 };
 
 int64_t itemsize_of(const std::string& dtype);
@@ -136,6 +138,8 @@ Backend parse_backend(const std::string& name);
 [[noreturn]] void throw_no_algorithm(const Request& request,
                                      const std::vector<Candidate>& candidates);
 
+// Why the request's precision forbids an algorithm of another order of sums, or "".
+std::string not_strict(const Request& request, bool is_strict);
 // Why the request's limit forbids an algorithm of this workspace, or "".
 std::string over_limit(const Request& request, int64_t workspace_bytes);
 // Why a table's order gave `taken`, for the algorithms of one backend.
@@ -219,7 +223,8 @@ std::vector<Candidate> list_candidates(std::span<const AlgorithmRow<Problem, Arr
     }
     const Reason reason = row.active().supports(task.problem, task.direction);
     std::string refusal = reason.refused ? reason.text : "";
-    if (!reason.refused && request.max_workspace()) {
+    if (!reason.refused) refusal = not_strict(request, row.strict);
+    if (refusal.empty() && request.max_workspace()) {
       const Plan plan = make_plan(request, Selection<AlgorithmRow<Problem, Arrays>>{row, ""}, task,
                                   [](Arrays&, auto, auto) {});
       refusal = over_limit(request, plan.workspace_bytes(1));
@@ -268,6 +273,7 @@ struct AlgorithmInfo {
   Backend backend;
   unsigned directions;
   double bound;
+  bool strict;
 };
 struct Op {
   std::string name;
@@ -278,7 +284,8 @@ struct Op {
 template <class Row>
 std::vector<AlgorithmInfo> describe(std::span<const Row> rows) {
   std::vector<AlgorithmInfo> infos;
-  for (const Row& row : rows) infos.push_back({row.name, row.backend, row.directions, row.bound});
+  for (const Row& row : rows)
+    infos.push_back({row.name, row.backend, row.directions, row.bound, row.strict});
   return infos;
 }
 

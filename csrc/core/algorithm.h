@@ -30,7 +30,7 @@ constexpr unsigned kAllDirections = kFpropDgrad | 1u << int(Direction::kWgrad);
 
 // A row of an op's table. `bound` is the largest error in units of E (docs/numerics.md) that tests
 // accept. `kernel` holds the copy for each instruction set; a backend compiled once fills all
-// places with it.
+// places with it. `strict`: its sums are made in the stated order (core/strict_sum.h).
 template <class Problem, class Arrays>
 struct AlgorithmRow {
   const char* name;
@@ -38,6 +38,7 @@ struct AlgorithmRow {
   unsigned directions;
   double bound;
   const Kernel<Problem, Arrays>* kernel[kIsaCount];
+  bool strict = false;
 
   bool runs(Direction direction) const { return directions >> int(direction) & 1u; }
   const Kernel<Problem, Arrays>& active() const { return *kernel[int(active_isa())]; }
@@ -88,14 +89,14 @@ struct AlgorithmRow {
 #define CK_DECLARE_GPU_KERNEL(Type, name) \
   CK_DECLARE_SIMT_KERNEL(Type, name)      \
   CK_DECLARE_CUDA_KERNEL(Type, name)
-#define CK_GPU_ROWS(label, directions, bound, name)                   \
-  {label, Backend::kCuda, directions, bound, CK_CUDA_KERNEL(name)}, { \
-    label, Backend::kSimt, directions, bound, CK_SIMT_KERNEL(name)    \
+#define CK_GPU_ROWS(label, directions, bound, name, ...)                                         \
+  {label, Backend::kCuda, directions, bound, CK_CUDA_KERNEL(name) __VA_OPT__(, ) __VA_ARGS__}, { \
+    label, Backend::kSimt, directions, bound, CK_SIMT_KERNEL(name) __VA_OPT__(, ) __VA_ARGS__    \
   }
 #else
 #define CK_DECLARE_GPU_KERNEL(Type, name) CK_DECLARE_SIMT_KERNEL(Type, name)
-#define CK_GPU_ROWS(label, directions, bound, name) \
-  {label, Backend::kSimt, directions, bound, CK_SIMT_KERNEL(name)}
+#define CK_GPU_ROWS(label, directions, bound, name, ...) \
+  {label, Backend::kSimt, directions, bound, CK_SIMT_KERNEL(name) __VA_OPT__(, ) __VA_ARGS__}
 #endif
 
 }  // namespace ck

@@ -20,6 +20,9 @@ enum class Direction : int { kFprop, kDgrad, kWgrad };
 enum class Activation : int { kNone, kRelu, kTanh, kSigmoid };
 enum class PaddingMode : int { kZeros, kReflect, kReplicate, kCircular };
 enum class Backend : int { kCpu, kSimt, kCuda };
+// kHigh: any algorithm within its bound. kStrict: those whose sums are made in the one order of
+// docs/numerics.md, with the same bits on every backend.
+enum class Precision : int { kHigh, kStrict };
 
 static inline int64_t size_of(DType dtype) { return dtype == DType::kFloat32 ? 4 : 8; }
 

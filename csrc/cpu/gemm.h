@@ -11,7 +11,8 @@
 // Summation tree, the same for every element wherever its tile lies: gemm_k is cut at multiples of
 // kDepthBlock and each block at multiples of kChain; a chain of multiply_add starts from zero,
 // chains are added in order to a block's sum, kSumGroup block sums in order to a group's, and those
-// in the levels of cpu/sums.h. Threads share out tiles of C, never a sum.
+// in the levels of cpu/sums.h. Threads share out tiles of C, never a sum. StrictTree is that of
+// precision="strict" instead (core/strict_sum.h).
 //
 // Operands are functors, so that packing can be the implicit im2col of a convolution:
 //   A: RowTile<T> rows(i, count, k, depth, space)
@@ -30,6 +31,7 @@
 
 #include <cstdint>
 
+#include "cpu/strict.h"
 #include "cpu/sums.h"
 #include "cpu/vec.h"
 
@@ -47,7 +49,6 @@ constexpr int kTileRows = 4;
 #endif
 constexpr int kTileVecs = 2;
 constexpr int kDepthBlock = 256;
-constexpr int64_t kDepthGroup = int64_t(kSumGroup) * kDepthBlock;
 
 template <class T>
 constexpr int kTileCols = kTileVecs * kLanes<T>;
@@ -78,9 +79,29 @@ struct RowTile {
   int64_t stride;
 };
 
+// How chains are made, and how many blocks of gemm_k make a group. A block's chains are added up
+// before its sum joins the group's (kBlockSums), or join the group's one by one.
+struct QuickTree {
+  static constexpr bool kBlockSums = true;
+  static constexpr int kGroupBlocks = kSumGroup, kLevels = kSumLevels;
+  template <class T>
+  static CK_INLINE Vec<T> step(Vec<T> a, Vec<T> b, Vec<T> sum) {
+    return multiply_add(a, b, sum);
+  }
+};
+struct StrictTree {
+  static constexpr bool kBlockSums = false;
+  static constexpr int kGroupBlocks = kStrictChain * kStrictGroup / kDepthBlock, kLevels = 2;
+  static_assert(kStrictChain == kChain && kStrictGroup == kSumGroup);
+  template <class T>
+  static CK_INLINE Vec<T> step(Vec<T> a, Vec<T> b, Vec<T> sum) {
+    return fused(a, b, sum);
+  }
+};
+
 // out = (before or 0) + A tile * B panel, the product being the sum in order of its chains.
 // `before` may be `out`.
-template <class T, int kRows, int kVecs>
+template <class Tree, class T, int kRows, int kVecs>
 static void multiply_tile(int64_t depth, RowTile<T> a, const T* b, const T* before, T* out) {
   constexpr int kStep = kLanes<T>;
   alignas(64) T partial[kRows * kTileCols<T>];
@@ -108,14 +129,14 @@ static void multiply_tile(int64_t depth, RowTile<T> a, const T* b, const T* befo
       for (int i = 0; i < kRows; ++i) {
         const Vec<T> left = Vec<T>::broadcast(base[i / 3][(i % 3) * stride]);
 #pragma GCC unroll 4
-        for (int v = 0; v < kVecs; ++v) sum[i][v] = multiply_add(left, right[v], sum[i][v]);
+        for (int v = 0; v < kVecs; ++v) sum[i][v] = Tree::step(left, right[v], sum[i][v]);
       }
 #pragma GCC unroll 8
       for (int g = 0; g < (kRows + 2) / 3; ++g) ++base[g];
       b += kTileCols<T>;
     }
-    const T* const chains = begin > 0 ? partial : nullptr;
-    const T* const blocks = end == depth ? before : nullptr;
+    const T* const chains = begin > 0 ? partial : Tree::kBlockSums ? nullptr : before;
+    const T* const blocks = Tree::kBlockSums && end == depth ? before : nullptr;
     T* const to = end == depth ? out : partial;
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
@@ -134,18 +155,19 @@ static void multiply_tile(int64_t depth, RowTile<T> a, const T* b, const T* befo
 template <class T>
 using TileFunction = void (*)(int64_t depth, RowTile<T> a, const T* b, const T* before, T* out);
 
-template <class T, int kVecs, int kRows = kTileRows>
+template <class Tree, class T, int kVecs, int kRows = kTileRows>
 static TileFunction<T> tile_function_of_rows(int rows) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return tile_function_of_rows<T, kVecs, kRows - 1>(rows);
+    if (rows < kRows) return tile_function_of_rows<Tree, T, kVecs, kRows - 1>(rows);
   }
-  return multiply_tile<T, kRows, kVecs>;
+  return multiply_tile<Tree, T, kRows, kVecs>;
 }
 
 // The code for a tile of `rows` rows and `cols` columns that hold something.
-template <class T>
+template <class T, class Tree = QuickTree>
 static TileFunction<T> tile_function(int rows, int64_t cols) {
-  return cols <= kLanes<T> ? tile_function_of_rows<T, 1>(rows) : tile_function_of_rows<T, 2>(rows);
+  return cols <= kLanes<T> ? tile_function_of_rows<Tree, T, 1>(rows)
+                           : tile_function_of_rows<Tree, T, 2>(rows);
 }
 
 // Memory of one worker for block tiles of at most `rows` x `cols` and sums of at most `depth`;
@@ -159,7 +181,7 @@ struct GemmScratch {
   T* levels;      // kSumLevels times as much: of groups; none if there is but one
   int64_t level;  // elements of one
 
-  template <class Arena>
+  template <class Tree = QuickTree, class Arena>
   static GemmScratch take(Arena& arena, int64_t rows, int64_t cols, int64_t depth) {
     const int64_t padded = round_up(cols, kTileCols<T>);
     GemmScratch s;
@@ -168,7 +190,8 @@ struct GemmScratch {
     s.panels = arena.template take<T>(kDepthBlock * padded);
     s.sums = arena.template take<T>(rows * padded);
     s.level = rows * padded;
-    s.levels = arena.template take<T>(depth > kDepthGroup ? kSumLevels * s.level : 0);
+    const bool has_groups = depth > Tree::kGroupBlocks * kDepthBlock;
+    s.levels = arena.template take<T>(has_groups ? Tree::kLevels * s.level : 0);
     return s;
   }
 };
@@ -180,20 +203,20 @@ struct DepthStep {
   bool opens, closes;  // a group
   bool last;
 
-  DepthStep(Span depth, int64_t from) {
+  DepthStep(Span depth, int64_t from, int group_blocks = kSumGroup) {
     const int64_t first = depth.begin / kDepthBlock, block = from / kDepthBlock - first;
     begin = from;
     end = min_of(depth.end, (from / kDepthBlock + 1) * kDepthBlock);
-    groups = block / kSumGroup;
-    opens = block % kSumGroup == 0;
+    groups = block / group_blocks;
+    opens = block % group_blocks == 0;
     last = end == depth.end;
-    closes = last || (block + 1) % kSumGroup == 0;
+    closes = last || (block + 1) % group_blocks == 0;
   }
 };
 
 // multiply_tile of a block for the tile whose sums lie at `at` in the scratch. Returns the finished
 // sums after the last block, else null.
-template <class T>
+template <class Tree = QuickTree, class T>
 static CK_INLINE const T* add_tile(const DepthStep& step, TileFunction<T> multiply, int64_t rows,
                                    RowTile<T> a, const T* b, int64_t at,
                                    const GemmScratch<T>& scratch) {
@@ -203,22 +226,23 @@ static CK_INLINE const T* add_tile(const DepthStep& step, TileFunction<T> multip
   if (!step.closes) return nullptr;
   if (step.groups > 0 || !step.last) {
     const int64_t count = rows * kTileCols<T>;
-    add_to_levels(scratch.levels + at, scratch.level, count, step.groups, out);
-    if (step.last) add_levels(scratch.levels + at, scratch.level, count, step.groups + 1, out);
+    T* const levels = scratch.levels + at;
+    add_to_levels<Tree::kLevels>(levels, scratch.level, count, step.groups, out);
+    if (step.last) add_levels<Tree::kLevels>(levels, scratch.level, count, step.groups + 1, out);
   }
   return step.last ? out : nullptr;
 }
 
 // One block tile of C: rows x cols over all of `depth`, handed to `store` tile by tile. An empty
 // depth stores zeros.
-template <class T, class A, class B, class Store>
+template <class Tree = QuickTree, class T, class A, class B, class Store>
 static void gemm_block(Span rows, Span cols, Span depth, const A& a, const B& b, const Store& store,
                        const GemmScratch<T>& scratch) {
   const int64_t panels = ceil_div(cols.size(), kTileCols<T>);
   const int64_t row_tiles = ceil_div(rows.size(), kTileRows);
   int64_t k = depth.begin;
   do {
-    const DepthStep step(depth, k);
+    const DepthStep step(depth, k, Tree::kGroupBlocks);
     const int64_t length = step.end - k;
     const T* right = length > 0 ? b.panels(cols, k, length, scratch.panels) : scratch.panels;
     for (int64_t t = 0; t < row_tiles; ++t) {
@@ -226,14 +250,15 @@ static void gemm_block(Span rows, Span cols, Span depth, const A& a, const B& b,
       const int count = int(span.size());
       const RowTile<T> left = length > 0 ? a.rows(span.begin, count, k, length, scratch.row_tile)
                                          : RowTile<T>{scratch.row_tile, 0};
-      const TileFunction<T> whole = tile_function<T>(count, kTileCols<T>);
+      const TileFunction<T> whole = tile_function<T, Tree>(count, kTileCols<T>);
       int64_t at = (span.begin - rows.begin) * panels * kTileCols<T>;
       for (int64_t p = 0; p < panels; ++p, at += count * kTileCols<T>) {
         const int64_t j = cols.begin + p * kTileCols<T>;
         const int64_t width = min_of(cols.end - j, kTileCols<T>);
-        const TileFunction<T> multiply = width > kLanes<T> ? whole : tile_function<T>(count, width);
-        const T* const sums =
-            add_tile(step, multiply, count, left, right + p * length * kTileCols<T>, at, scratch);
+        const TileFunction<T> multiply =
+            width > kLanes<T> ? whole : tile_function<T, Tree>(count, width);
+        const T* const sums = add_tile<Tree>(step, multiply, count, left,
+                                             right + p * length * kTileCols<T>, at, scratch);
         if (sums != nullptr) store.tile(span.begin, count, j, int(width), sums);
       }
     }

@@ -17,15 +17,16 @@ constexpr int kSumGroup = 16;
 constexpr int kSumLevels = 3;
 
 // Whether a level has something of a sum of which `sums` of that level are complete.
+template <int kLevels = kSumLevels>
 static CK_INLINE bool level_holds(int level, int64_t sums) {
-  return level + 1 == kSumLevels ? sums > 0 : sums % kSumGroup != 0;
+  return level + 1 == kLevels ? sums > 0 : sums % kSumGroup != 0;
 }
 
 // Adds the next sum, `before` having come before it, to the levels, `step` apart, of `count` sums
 // side by side. V is a number or a vector.
-template <class V>
+template <int kLevels = kSumLevels, class V>
 static void add_to_levels(V* levels, int64_t step, int64_t count, int64_t before, const V* sums) {
-  if (level_holds(0, before)) {
+  if (level_holds<kLevels>(0, before)) {
     for (int64_t i = 0; i < count; ++i) levels[i] = levels[i] + sums[i];
   } else {
     for (int64_t i = 0; i < count; ++i) levels[i] = sums[i];
@@ -37,20 +38,20 @@ static void add_to_levels(V* levels, int64_t step, int64_t count, int64_t before
       ++level;
       before /= kSumGroup;
       V* const to = levels + level * step;
-      if (level_holds(level, before)) {
+      if (level_holds<kLevels>(level, before)) {
         for (int64_t i = 0; i < count; ++i) full[i] = to[i] + full[i];
       }
-    } while (level + 1 < kSumLevels && (before + 1) % kSumGroup == 0);
+    } while (level + 1 < kLevels && (before + 1) % kSumGroup == 0);
     for (int64_t i = 0; i < count; ++i) levels[level * step + i] = full[i];
   }
 }
 
 // total = the sum of all `sums` that went to the levels; total may be the first level.
-template <class V>
+template <int kLevels = kSumLevels, class V>
 static void add_levels(const V* levels, int64_t step, int64_t count, int64_t sums, V* total) {
   bool found = false;
-  for (int level = 0; level < kSumLevels; ++level, sums /= kSumGroup) {
-    if (!level_holds(level, sums)) continue;
+  for (int level = 0; level < kLevels; ++level, sums /= kSumGroup) {
+    if (!level_holds<kLevels>(level, sums)) continue;
     const V* const from = levels + level * step;
     if (found) {
       for (int64_t i = 0; i < count; ++i) total[i] = from[i] + total[i];

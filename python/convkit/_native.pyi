@@ -32,6 +32,7 @@ def plan(
     arrays: Mapping[str, tuple[tuple[int, ...], str] | None],
     parameters: Mapping[str, Any],
     max_workspace: int | None = None,
+    precision: str = "high",
 ) -> Plan: ...
 def candidates(
     function: str,
@@ -39,6 +40,7 @@ def candidates(
     arrays: Mapping[str, tuple[tuple[int, ...], str] | None],
     parameters: Mapping[str, Any],
     max_workspace: int | None = None,
+    precision: str = "high",
 ) -> list[tuple[str, str]]: ...
 def algorithms(op: str) -> list[dict[str, Any]]: ...
 def ops() -> Sequence[str]: ...

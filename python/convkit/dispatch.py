@@ -248,6 +248,12 @@ def check_limit(op: str, value: Any) -> int | None:
     return min(limit, _LARGEST_LIMIT)
 
 
+def _plain_text(op: str, name: str, value: Any) -> str:
+    if not issubclass(type(value), str):
+        raise TypeError(f"{op}: {name} is {shown(value)}, must be a string")
+    return str.__str__(value)
+
+
 class Call(NamedTuple):
     """One call as the native side takes it, without its data."""
 
@@ -258,24 +264,29 @@ class Call(NamedTuple):
     parameters: dict[str, Any]
     max_workspace: int | None = None
     updated: tuple[str, ...] = ()  # arrays that change in place, the last outputs of the plan
+    precision: str = "high"
 
     def planned(self) -> tuple[_native.Plan, Specs]:
         """The cached plan of this call, or a new one; what the rules refuse raises here."""
-        algo = self.algo
+        algo, precision = self.algo, self.precision
         if type(algo) is not str:
-            if not issubclass(type(algo), str):
-                raise TypeError(f"{self.op}: algo is {shown(algo)}, must be a string")
-            algo = str.__str__(algo)
+            algo = _plain_text(self.op, "algo", algo)
+        if type(precision) is not str:
+            precision = _plain_text(self.op, "precision", precision)
         values = tuple(
             value if type(value) in _PLAIN else _key(value) for value in self.parameters.values()
         )
         limit = self.max_workspace
-        key = (self.op, self.backend, algo, values, tuple(self.arrays.values()), limit)
+        key = (self.op, self.backend, algo, values, tuple(self.arrays.values()), limit, precision)
         known = _plans.get(key)
         if known is None:
-            algo = algo.encode(errors="backslashreplace").decode()
+            algo, precision = (
+                text.encode(errors="backslashreplace").decode() for text in (algo, precision)
+            )
             parameters = dict(zip(self.parameters, map(_value, values), strict=True))
-            plan = _native.plan(self.op, self.backend, algo, self.arrays, parameters, limit)
+            plan = _native.plan(
+                self.op, self.backend, algo, self.arrays, parameters, limit, precision
+            )
             known = (plan, plan.outputs)
             if len(_plans) >= PLAN_LIMIT:
                 _plans.clear()
@@ -298,7 +309,12 @@ class Call(NamedTuple):
         """The backend's algorithms for this call, each with its refusal or ""."""
         parameters = self.plain_parameters()
         return _native.candidates(
-            self.op, self.backend, self.arrays, parameters, self.max_workspace
+            self.op,
+            self.backend,
+            self.arrays,
+            parameters,
+            self.max_workspace,
+            _plain_text(self.op, "precision", self.precision),
         )
 
 
@@ -310,6 +326,7 @@ def run(
     algo: str = "auto",
     max_workspace: Any = None,
     out: Any = None,
+    precision: str = "high",
     updated: tuple[str, ...] = (),
 ) -> Any:
     """Run the public function `op` on `arrays` (None where optional) and return its result.
@@ -343,6 +360,7 @@ def run(
         parameters,
         None if is_reference else limit,
         tuple(name for name in updated if buffers[name] is not None) if updated else (),
+        precision,
     )
     if type(first.source) is Spec:
         return call

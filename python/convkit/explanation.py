@@ -70,6 +70,7 @@ class Explanation:
     why: str
     workspace_bytes: int
     max_workspace: int | None
+    precision: str
     copies: tuple[Copy, ...]
     bound: float
     deterministic: bool  # of every algorithm: see docs/numerics.md
@@ -90,6 +91,7 @@ def explain(
     dtype: str = "float32",
     backend: str | None = None,
     algo: str = "auto",
+    precision: str = "high",
     max_workspace: int | None = None,
     measure: bool = True,
     **parameters: Any,
@@ -104,7 +106,7 @@ def explain(
         direction: "dgrad" or "wgrad" explains the gradient of the forward call described.
         dtype: of arrays given as shapes.
         backend: "cpu", "cuda" or "simt"; None is where the call would run.
-        algo, max_workspace: as in the function.
+        algo, precision, max_workspace: as in the function.
         measure: True measures this machine's peaks for the floor, once a process: half a second.
 
     Returns: an Explanation.
@@ -112,7 +114,7 @@ def explain(
 
     >>> told = explain("conv2d", (1, 8, 9, 9), (4, 8, 1, 1), measure=False)
     >>> told.algorithm, told.flops, [other.algorithm for other in told.others]
-    ('1x1', 5184, ['implicit_gemm', 'im2col', 'direct'])
+    ('1x1', 5184, ['implicit_gemm', 'im2col', 'direct', 'strict'])
     """
     from convkit import testing
 
@@ -133,6 +135,7 @@ def explain(
     call = call._replace(
         backend=_check_backend(backend or choose_backend(name, buffers)),
         algo=algo,
+        precision=precision,
         max_workspace=check_limit(name, max_workspace),
     )
     peaks, why_no_floor = _peaks_for(call.backend, _dtype_of(call), measure)
@@ -274,6 +277,7 @@ def _explanation(
         why=plan.why,
         workspace_bytes=plan.workspace_bytes(),
         max_workspace=call.max_workspace,
+        precision=call.precision,
         copies=_copies(call, buffers),
         bound=testing.bound_of(problem, direction, plan.bound),
         deterministic=True,
@@ -347,7 +351,10 @@ def _lines(told: Explanation) -> list[tuple[str, str]]:
         lines.append(("copies", "none"))
     bound = f"{told.bound:g} E (docs/numerics.md)" if told.bound else "0: it only moves numbers"
     lines.append(("error bound", bound))
-    lines.append(("bits", "the same on every run and any number of threads"))
+    bits = "the same on every run and any number of threads"
+    if told.precision == "strict":
+        bits = "the same on every backend, instruction set and layout (docs/numerics.md)"
+    lines.append(("bits", bits))
     for i, other in enumerate(told.others):
         workspace = ""
         if other.workspace_bytes is not None:

@@ -121,7 +121,7 @@ def conv2d_algorithms(
     Raises: what the call itself would raise.
 
     >>> [name for name, why in conv2d_algorithms((1, 8, 9, 9), (4, 8, 3, 3)) if not why]
-    ['implicit_gemm', 'im2col', 'direct']
+    ['implicit_gemm', 'im2col', 'direct', 'strict']
     """
     asked = "conv2d_algorithms"
 

@@ -18,7 +18,7 @@ def test_json_lists_backends_versions_and_algorithms(convkit):
     assert set(found["algorithms"]) == set(_native.ops())
     for rows in found["algorithms"].values():
         for row in rows:
-            assert row.keys() == {"name", "backend", "directions", "bound"}
+            assert row.keys() == {"name", "backend", "directions", "bound", "strict"}
 
 
 def test_text_names_every_op_and_the_missing_device(convkit):

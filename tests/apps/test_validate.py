@@ -81,7 +81,8 @@ def test_a_problem_line_is_checked_as_given(convkit):
 def test_tags_stand_for_rows_of_the_table(convkit):
     rows = convkit("validate", "gram", "core", "--kind", "normal", "--dtype", "float32", "--json")
     checks = sum(row["checks"] for row in rows.json["rows"])
-    assert checks == 2 * len([r for r in library.testing.problems("gram", "core")])
+    algorithms = library.testing.algorithms("gram", "cpu")
+    assert checks == 2 * len(algorithms) * len(library.testing.problems("gram", "core"))
 
 
 def test_a_fault_is_told_saved_and_repeated_by_the_line_given(convkit, faulty, tmp_path):

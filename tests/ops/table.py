@@ -20,6 +20,8 @@ DTYPES = ("float32", "float64", "float16", "bfloat16")
 COMBINATIONS = [(dtype, layout) for dtype in DTYPES for layout in ("NCHW", "NHWC")]
 # Of what float64 gets: 16-bit types run the kernels of float32 between two conversions.
 SHARE_16_BIT = 0.15
+# Of what other algorithms get: test_strict.py compares all bits with those of the cpu.
+SHARE_STRICT_SIMT = 0.3
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,10 @@ def cases(
                     part *= SHARE_16_BIT if dtype.endswith("16") else 1
                     for algo, reason in candidates(problem, direction, backend, dtype).items():
                         bound = bounds(op, backend)[algo]
+                        is_compared = (algo, backend) == ("strict", "simt")
+                        taken = part * (SHARE_STRICT_SIMT if is_compared else 1)
                         case = Case(problem, direction, algo, backend, dtype, bound)
-                        if (reason is not None) == refused and sampled(case.id, part):
+                        if (reason is not None) == refused and sampled(case.id, taken):
                             yield case
 
 

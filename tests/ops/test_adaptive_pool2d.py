@@ -213,7 +213,7 @@ def test_pool2d_says_which_sides_it_needs(sides, output, refused):
     )
     for backend in ("cpu", "simt"):
         told = testing.candidates(problem, "fprop", backend)
-        assert list(told) == ["pool2d", "direct"]
+        assert list(told) == ["pool2d", "direct", "strict"]
         assert told["direct"] is None
         expected = (
             f"the image is {sides[0]} x {sides[1]}, needs multiples of the output's "

@@ -7,8 +7,10 @@ namespace ck {
 
 CK_DECLARE_CPU_KERNEL(AdaptivePool2dKernel, adaptive_pool2d_pool2d)
 CK_DECLARE_CPU_KERNEL(AdaptivePool2dKernel, adaptive_pool2d_direct)
+CK_DECLARE_CPU_KERNEL(AdaptivePool2dKernel, adaptive_pool2d_strict)
 CK_DECLARE_GPU_KERNEL(AdaptivePool2dKernel, adaptive_pool2d_pool2d)
 CK_DECLARE_GPU_KERNEL(AdaptivePool2dKernel, adaptive_pool2d_direct)
+CK_DECLARE_GPU_KERNEL(AdaptivePool2dKernel, adaptive_pool2d_strict)
 
 namespace {
 
@@ -19,8 +21,10 @@ constexpr int64_t kLargeMax = 65, kLargeAverage = 16;
 const AdaptivePool2dRow kRows[] = {
     {"pool2d", Backend::kCpu, kFpropDgrad, 8.0, CK_CPU_KERNEL(adaptive_pool2d_pool2d)},
     {"direct", Backend::kCpu, kFpropDgrad, 8.0, CK_CPU_KERNEL(adaptive_pool2d_direct)},
+    {"strict", Backend::kCpu, kFpropDgrad, 8.0, CK_CPU_KERNEL(adaptive_pool2d_strict), true},
     CK_GPU_ROWS("pool2d", kFpropDgrad, 8.0, adaptive_pool2d_pool2d),
     CK_GPU_ROWS("direct", kFpropDgrad, 8.0, adaptive_pool2d_direct),
+    CK_GPU_ROWS("strict", kFpropDgrad, 8.0, adaptive_pool2d_strict, true),
 };
 
 }  // namespace

@@ -1,9 +1,11 @@
 // affine.elementwise, cpu: one pass over memory. NCHW goes plane by plane with the channel's
 // numbers in registers. NHWC goes along memory: the numbers stand in tables of one row, which holds
 // as many pixels as make whole vectors (C = 24 on 16 lanes: 2 pixels, 3 vectors), or one pixel
-// where that would be long.
+// where that would be long. strict rounds a multiply-add once on every instruction set and takes
+// the activations of core/functions.h; else it is the same.
 #include "cpu/epilogue.h"
 #include "cpu/gemm.h"
+#include "cpu/strict.h"
 #include "cpu/tasks.h"
 #include "ops/affine/problem.h"
 
@@ -47,24 +49,34 @@ struct Operands {
   }
 };
 
-// What the compiler is told of a call: whether there is a residual, and the activation as far as it
-// is one vector instruction.
-template <bool kResidual_, Activation kActivation_>
+// What the compiler is told of a call: whether it is strict, whether there is a residual, and the
+// activation as far as it is one vector instruction.
+template <bool kStrict_, bool kResidual_, Activation kActivation_>
 struct Form {
+  static constexpr bool kStrict = kStrict_;
   static constexpr bool kResidual = kResidual_;
   static constexpr Activation kActivation = kActivation_;  // kTanh stands for itself and kSigmoid
 };
 
 template <class Form, class T>
+static CK_INLINE Vec<T> add_product(Vec<T> a, Vec<T> b, Vec<T> c) {
+  if constexpr (Form::kStrict) return fused(a, b, c);
+  return multiply_add(a, b, c);
+}
+
+template <class Form, class T>
 static CK_INLINE Vec<T> map(Vec<T> x, const T* residual, uint32_t lanes, const Numbers<T>& numbers,
                             Activation activation) {
-  Vec<T> y = multiply_add(x - numbers.center - numbers.center_rest, numbers.scale, numbers.shift);
+  Vec<T> y =
+      add_product<Form>(x - numbers.center - numbers.center_rest, numbers.scale, numbers.shift);
   if constexpr (Form::kResidual) {
     const Vec<T> more =
         lanes == kAllLanes<T> ? Vec<T>::load(residual) : Vec<T>::load_masked(residual, lanes);
-    y = multiply_add(more, numbers.residual_scale, y);
+    y = add_product<Form>(more, numbers.residual_scale, y);
   }
-  return activate(y, Form::kActivation == Activation::kTanh ? activation : Form::kActivation);
+  if (Form::kActivation != Activation::kTanh) activation = Form::kActivation;
+  if constexpr (Form::kStrict) return stated_activate(y, activation);
+  return activate(y, activation);
 }
 
 // `count` elements; numbers_at(i) are those of a vector that begins at element i. Pointers and
@@ -152,24 +164,24 @@ void run_form(const AffineProblem& p, const Operands<T>& o, const Execution& exe
   });
 }
 
-template <bool kResidual, class T>
+template <bool kStrict, bool kResidual, class T>
 void run_residual(const AffineProblem& p, const Operands<T>& o, const Execution& execution) {
   if (p.activation == Activation::kNone) {
-    run_form<Form<kResidual, Activation::kNone>>(p, o, execution);
+    run_form<Form<kStrict, kResidual, Activation::kNone>>(p, o, execution);
   } else if (p.activation == Activation::kRelu) {
-    run_form<Form<kResidual, Activation::kRelu>>(p, o, execution);
+    run_form<Form<kStrict, kResidual, Activation::kRelu>>(p, o, execution);
   } else {
-    run_form<Form<kResidual, Activation::kTanh>>(p, o, execution);
+    run_form<Form<kStrict, kResidual, Activation::kTanh>>(p, o, execution);
   }
 }
 
-template <class T>
+template <bool kStrict, class T>
 void run_typed(const AffineProblem& p, const AffineArrays& arrays, const Execution& execution) {
   const Operands<T> o(p, arrays);
   if (o.residual != nullptr) {
-    run_residual<true>(p, o, execution);
+    run_residual<kStrict, true>(p, o, execution);
   } else {
-    run_residual<false>(p, o, execution);
+    run_residual<kStrict, false>(p, o, execution);
   }
 }
 
@@ -182,19 +194,23 @@ int64_t workspace_bytes(const AffineProblem& p, Direction, int) {
              : kNumbers * round_up(row_of<double>(p), kLanes<double>) * int64_t(sizeof(double));
 }
 
+template <bool kStrict>
 void run(const AffineProblem& p, Direction, const AffineArrays& arrays,
          const Execution& execution) {
   if (p.dtype == DType::kFloat32) {
-    run_typed<float>(p, arrays, execution);
+    run_typed<kStrict, float>(p, arrays, execution);
   } else {
-    run_typed<double>(p, arrays, execution);
+    run_typed<kStrict, double>(p, arrays, execution);
   }
 }
 
 }  // namespace
 
 extern const AffineKernel affine_elementwise;
-const AffineKernel affine_elementwise = {supports, workspace_bytes, run};
+const AffineKernel affine_elementwise = {supports, workspace_bytes, run<false>};
+
+extern const AffineKernel affine_strict;
+const AffineKernel affine_strict = {supports, workspace_bytes, run<true>};
 
 }  // namespace CK_ISA
 }  // namespace ck

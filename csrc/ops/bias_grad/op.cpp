@@ -5,7 +5,9 @@
 namespace ck {
 
 CK_DECLARE_CPU_KERNEL(BiasGradKernel, bias_grad_block_sums)
+CK_DECLARE_CPU_KERNEL(BiasGradKernel, bias_grad_strict)
 CK_DECLARE_GPU_KERNEL(BiasGradKernel, bias_grad_block_sums)
+CK_DECLARE_GPU_KERNEL(BiasGradKernel, bias_grad_strict)
 
 namespace {
 
@@ -15,7 +17,9 @@ constexpr unsigned kWgradOnly = 1u << int(Direction::kWgrad);
 
 const Row kRows[] = {
     {"block_sums", Backend::kCpu, kWgradOnly, 8.0, CK_CPU_KERNEL(bias_grad_block_sums)},
+    {"strict", Backend::kCpu, kWgradOnly, 8.0, CK_CPU_KERNEL(bias_grad_strict), true},
     CK_GPU_ROWS("block_sums", kWgradOnly, 8.0, bias_grad_block_sums),
+    CK_GPU_ROWS("strict", kWgradOnly, 8.0, bias_grad_strict, true),
 };
 
 Task<BiasGradProblem> read_task(const Request& call) {

@@ -9,11 +9,13 @@ CK_DECLARE_CPU_KERNEL(Conv2dKernel, conv2d_implicit_gemm)
 CK_DECLARE_CPU_KERNEL(Conv2dKernel, conv2d_1x1)
 CK_DECLARE_CPU_KERNEL(Conv2dKernel, conv2d_im2col)
 CK_DECLARE_CPU_KERNEL(Conv2dKernel, conv2d_direct)
+CK_DECLARE_CPU_KERNEL(Conv2dKernel, conv2d_strict)
 
 CK_DECLARE_GPU_KERNEL(Conv2dKernel, conv2d_1x1)
 CK_DECLARE_GPU_KERNEL(Conv2dKernel, conv2d_implicit_gemm)
 CK_DECLARE_GPU_KERNEL(Conv2dKernel, conv2d_im2col)
 CK_DECLARE_GPU_KERNEL(Conv2dKernel, conv2d_direct)
+CK_DECLARE_GPU_KERNEL(Conv2dKernel, conv2d_strict)
 
 namespace {
 
@@ -22,10 +24,12 @@ const Conv2dRow kRows[] = {
     {"implicit_gemm", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_implicit_gemm)},
     {"im2col", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_im2col)},
     {"direct", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_direct)},
+    {"strict", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(conv2d_strict), true},
     CK_GPU_ROWS("1x1", kAllDirections, 8.0, conv2d_1x1),
     CK_GPU_ROWS("implicit_gemm", kAllDirections, 8.0, conv2d_implicit_gemm),
     CK_GPU_ROWS("im2col", kAllDirections, 8.0, conv2d_im2col),
     CK_GPU_ROWS("direct", kAllDirections, 8.0, conv2d_direct),
+    CK_GPU_ROWS("strict", kAllDirections, 8.0, conv2d_strict, true),
 };
 
 }  // namespace

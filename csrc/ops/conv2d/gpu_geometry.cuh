@@ -201,7 +201,7 @@ static __device__ __forceinline__ ClassAxis<Index> class_axis(Index index, Index
 
 // Tiles and limits all products share -------------------------
 
-constexpr int64_t kChunkPixels = 4096;  // gemm_k of one wgrad block
+constexpr int32_t kChunkPixels = 4096;  // gemm_k of one wgrad block
 // Small on the host, so that small problems take several passes there.
 #if defined(__CUDACC__)
 constexpr int64_t kPartialBytes = int64_t(256) << 20;

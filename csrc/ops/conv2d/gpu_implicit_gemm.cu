@@ -188,6 +188,7 @@ void run_type(const Conv2dProblem& problem, Direction direction, const Conv2dArr
               static_cast<const T*>(arrays.residual), problem.activation, false};
   args.pixels = pixel_grid(problem.n, problem.p, problem.q);
   args.order = filter_order(args.g);
+  args.chunk_pixels = kChunkPixels;
   if (direction == Direction::kFprop) return choose_loads<T, Direction::kFprop>(call);
   if (direction == Direction::kWgrad) return choose_loads<T, Direction::kWgrad>(call);
   args.class_columns = int32_t(smaller(problem.stride_w, problem.w));

@@ -23,6 +23,7 @@ struct Arguments {
   uint32_t other_tiles;   // of pixels, or wgrad: of filter elements
   uint32_t group_blocks;  // dgrad: blocks of one class; wgrad: of one chunk
   int64_t first_chunk;
+  int32_t chunk_pixels;  // wgrad: gemm_k of a block
 };
 
 // Blocks that share pixels follow each other.
@@ -242,7 +243,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 2) wgrad(Arguments<typename Ti
   using T = typename Tile::T;
   const Geometry& g = args.g;
   const BlockPlace block = block_place(args);
-  const PixelRun pixels(args.pixels, (args.first_chunk + block.rest) * kChunkPixels);
+  const PixelRun pixels(args.pixels, (args.first_chunk + block.rest) * args.chunk_pixels);
   const int first_filter = int(block.channel_tile) * Tile::kM,
             first_element = int(block.other_tile) * Tile::kN;
   const int64_t group_filter = int64_t(block.group) * g.k_per_group;
@@ -265,7 +266,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 2) wgrad(Arguments<typename Ti
   const Operand<T> images = {args.x + int64_t(block.group) * g.c_per_group * g.x_c, uint32_t(g.h),
                              uint32_t(g.w)};
   const int64_t left = pixels.grid.count - pixels.start;
-  const int gemm_k = int(left < kChunkPixels ? left : kChunkPixels);
+  const int gemm_k = int(left < args.chunk_pixels ? left : args.chunk_pixels);
 
   T total[Tile::kThreadM][Tile::kThreadN];
   if constexpr (kChannelsLast)

@@ -19,7 +19,7 @@
 // Limit: memory: the logits once, backward the gradient too, if a row stays in cache for its second
 // and third reading. ptxas sm_80, 0 spills: 31-48 registers; the levels of sums, touched once in 64
 // classes, stand on a stack of 8 to 32 bytes. Not run on a GPU.
-#include "gpu/functions.cuh"
+#include "gpu/activation.cuh"
 #include "gpu/sums.cuh"
 #include "ops/cross_entropy/problem.h"
 
@@ -89,7 +89,7 @@ static __device__ __forceinline__ Stats<T> stats_of(const Geometry& g, const T* 
     const int64_t end = smaller(g.classes, first + kSumBlock * kPerPosition);
     for (int64_t c = first; c < end; c += kPerPosition) {
       const T s = z[c * g.class_stride] - largest;
-      chain += exp_below_zero(s);
+      chain += stated_exp(s);
       shifted_chain += s;
     }
     total[0][0] += chain;
@@ -135,7 +135,7 @@ __global__ void __launch_bounds__(kThreads)
   if (lane != 0) return;
   T loss = nan_of<T>();
   if (uint64_t(target) < uint64_t(g.classes)) {
-    const T log_sum = log_of(stats.sum);
+    const T log_sum = stated_log(stats.sum);
     loss = log_sum - (z[target * g.class_stride] - stats.largest);
     if (smooth) {
       const T even = log_sum - stats.shifted / T(g.classes);
@@ -167,7 +167,7 @@ __global__ void __launch_bounds__(kThreads)
   if (g.is_mean) grad_here *= T(1) / T(*counted);
   for (int64_t c = lane; c < g.classes; c += kPerPosition) {
     const int64_t place = at + c * g.class_stride;
-    const T e = exp_below_zero(logits[place] - stats.largest);
+    const T e = stated_exp(logits[place] - stats.largest);
     out[place] = (e * inverse - (c == target ? w.own : w.even)) * grad_here;
   }
 }

@@ -4,13 +4,17 @@
 namespace ck {
 
 CK_DECLARE_CPU_KERNEL(Im2colKernel, im2col_gather)
+CK_DECLARE_CPU_KERNEL(Im2colKernel, im2col_strict)
 CK_DECLARE_GPU_KERNEL(Im2colKernel, im2col_gather)
+CK_DECLARE_GPU_KERNEL(Im2colKernel, im2col_strict)
 
 namespace {
 
 const Im2colRow kRows[] = {
     {"gather", Backend::kCpu, kFpropDgrad, 8.0, CK_CPU_KERNEL(im2col_gather)},
+    {"strict", Backend::kCpu, kFpropDgrad, 8.0, CK_CPU_KERNEL(im2col_strict), true},
     CK_GPU_ROWS("gather", kFpropDgrad, 8.0, im2col_gather),
+    CK_GPU_ROWS("strict", kFpropDgrad, 8.0, im2col_strict, true),
 };
 
 }  // namespace

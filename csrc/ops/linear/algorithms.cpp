@@ -6,7 +6,9 @@ namespace ck {
 
 CK_DECLARE_CPU_KERNEL(LinearKernel, linear_gemm)
 CK_DECLARE_CPU_KERNEL(LinearKernel, linear_stream)
+CK_DECLARE_CPU_KERNEL(LinearKernel, linear_strict)
 CK_DECLARE_GPU_KERNEL(LinearKernel, linear_gemm)
+CK_DECLARE_GPU_KERNEL(LinearKernel, linear_strict)
 
 namespace {
 
@@ -15,7 +17,9 @@ constexpr int64_t kFewRows = 3;  // timed on one AVX-512 core (Zen 5)
 const LinearRow kRows[] = {
     {"gemm", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(linear_gemm)},
     {"stream", Backend::kCpu, kFpropDgrad, 8.0, CK_CPU_KERNEL(linear_stream)},
+    {"strict", Backend::kCpu, kAllDirections, 8.0, CK_CPU_KERNEL(linear_strict), true},
     CK_GPU_ROWS("gemm", kAllDirections, 8.0, linear_gemm),
+    CK_GPU_ROWS("strict", kAllDirections, 8.0, linear_strict, true),
 };
 
 }  // namespace

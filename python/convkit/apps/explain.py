@@ -135,6 +135,7 @@ def command(
         bool, typer.Option("--all-backends", help="One explanation for each backend.")
     ] = False,
     algo: Annotated[str, typer.Option("--algo", help="auto or an algorithm.")] = "auto",
+    precision: Annotated[str, typer.Option("--precision", help="high or strict.")] = "high",
     max_workspace: Annotated[
         int | None, typer.Option("--max-workspace", help="Most bytes of scratch memory.")
     ] = None,
@@ -196,6 +197,7 @@ def command(
             direction=direction,
             dtype=dtype,
             algo=algo,
+            precision=precision,
             max_workspace=max_workspace,
             measure=not no_measure,
             **given,

@@ -13,6 +13,7 @@ def adaptive_max_pool2d(
     *,
     return_indices: bool = False,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -28,6 +29,7 @@ def adaptive_max_pool2d(
             bfloat16 (ml_dtypes); any strides, any array library.
         output_size: int or pair, >= 1; None in a pair keeps that side.
         return_indices: True also returns where each maximum stands.
+        precision: "high" or "strict", as in conv2d.
         algo: "auto", "pool2d" (max_pool2d's kernels, where both sides divide the image's) or
             "direct".
         max_workspace: as in conv2d.
@@ -52,6 +54,7 @@ def adaptive_max_pool2d(
         "adaptive_max_pool2d",
         {"x": x},
         {"output_size": output_size, "return_indices": return_indices, "layout": layout},
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -64,6 +67,7 @@ def adaptive_max_pool2d_grad(
     x_shape: tuple[int, ...],
     *,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -78,7 +82,7 @@ def adaptive_max_pool2d_grad(
         indices: int64, as adaptive_max_pool2d returns them. An index that is no pixel of its window
             takes its gradient nowhere.
         x_shape: the shape of x.
-        layout, algo, max_workspace, out: as in adaptive_max_pool2d.
+        layout, precision, algo, max_workspace, out: as in adaptive_max_pool2d.
 
     Returns: an array of shape x_shape, of grad_y's array type, dtype and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -97,6 +101,7 @@ def adaptive_max_pool2d_grad(
         "adaptive_max_pool2d_grad",
         {"grad_y": grad_y, "indices": indices},
         {"x_shape": x_shape, "layout": layout},
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -108,6 +113,7 @@ def adaptive_avg_pool2d(
     output_size: Any,
     *,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -120,6 +126,7 @@ def adaptive_avg_pool2d(
         x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32, float64, float16 or
             bfloat16 (ml_dtypes); any strides, any array library.
         output_size: int or pair, >= 1; None in a pair keeps that side.
+        precision: "high" or "strict", as in conv2d.
         algo: "auto", "pool2d" (avg_pool2d's kernels, where both sides divide the image's) or
             "direct".
         max_workspace: as in conv2d.
@@ -140,6 +147,7 @@ def adaptive_avg_pool2d(
         "adaptive_avg_pool2d",
         {"x": x},
         {"output_size": output_size, "layout": layout},
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -151,6 +159,7 @@ def adaptive_avg_pool2d_grad(
     x_shape: tuple[int, ...],
     *,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -163,7 +172,7 @@ def adaptive_avg_pool2d_grad(
     Args:
         grad_y: the gradient of adaptive_avg_pool2d's result; its sides are the output size.
         x_shape: the shape of x.
-        layout, algo, max_workspace, out: as in adaptive_avg_pool2d.
+        layout, precision, algo, max_workspace, out: as in adaptive_avg_pool2d.
 
     Returns: an array of shape x_shape, of grad_y's array type, dtype and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -178,6 +187,7 @@ def adaptive_avg_pool2d_grad(
         "adaptive_avg_pool2d_grad",
         {"grad_y": grad_y},
         {"x_shape": x_shape, "layout": layout},
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -189,6 +199,7 @@ def global_max_pool2d(
     *,
     return_indices: bool = False,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -196,7 +207,7 @@ def global_max_pool2d(
     """Largest pixel of each channel: `adaptive_max_pool2d` with output_size 1.
 
     Args:
-        x, return_indices, layout, algo, max_workspace, out: as in adaptive_max_pool2d.
+        x, return_indices, layout, precision, algo, max_workspace, out: as in adaptive_max_pool2d.
 
     Returns: y (N, C, 1, 1), or (N, 1, 1, C) for NHWC, of x's array type, dtype and device; with
         return_indices (y, indices).
@@ -212,6 +223,7 @@ def global_max_pool2d(
         "global_max_pool2d",
         {"x": x},
         {"return_indices": return_indices, "layout": layout},
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -224,6 +236,7 @@ def global_max_pool2d_grad(
     x_shape: tuple[int, ...],
     *,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -233,7 +246,7 @@ def global_max_pool2d_grad(
     Args:
         grad_y: the gradient of global_max_pool2d's result, of its shape.
         indices: int64, as global_max_pool2d returns them.
-        x_shape, layout, algo, max_workspace, out: as in adaptive_max_pool2d_grad.
+        x_shape, layout, precision, algo, max_workspace, out: as in adaptive_max_pool2d_grad.
 
     Returns: an array of shape x_shape, of grad_y's array type, dtype and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -249,6 +262,7 @@ def global_max_pool2d_grad(
         "global_max_pool2d_grad",
         {"grad_y": grad_y, "indices": indices},
         {"x_shape": x_shape, "layout": layout},
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -259,6 +273,7 @@ def global_avg_pool2d(
     x: Any,
     *,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -266,7 +281,7 @@ def global_avg_pool2d(
     """Mean of each channel: `adaptive_avg_pool2d` with output_size 1.
 
     Args:
-        x, layout, algo, max_workspace, out: as in adaptive_avg_pool2d.
+        x, layout, precision, algo, max_workspace, out: as in adaptive_avg_pool2d.
 
     Returns: (N, C, 1, 1), or (N, 1, 1, C) for NHWC, of x's array type, dtype and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -281,6 +296,7 @@ def global_avg_pool2d(
         "global_avg_pool2d",
         {"x": x},
         {"layout": layout},
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -292,6 +308,7 @@ def global_avg_pool2d_grad(
     x_shape: tuple[int, ...],
     *,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -300,7 +317,7 @@ def global_avg_pool2d_grad(
 
     Args:
         grad_y: the gradient of global_avg_pool2d's result, of its shape.
-        x_shape, layout, algo, max_workspace, out: as in adaptive_avg_pool2d_grad.
+        x_shape, layout, precision, algo, max_workspace, out: as in adaptive_avg_pool2d_grad.
 
     Returns: an array of shape x_shape, of grad_y's array type, dtype and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -315,6 +332,7 @@ def global_avg_pool2d_grad(
         "global_avg_pool2d_grad",
         {"grad_y": grad_y},
         {"x_shape": x_shape, "layout": layout},
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,

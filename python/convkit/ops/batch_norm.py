@@ -21,6 +21,7 @@ def batch_norm(
     residual: Any = None,
     return_stats: bool = False,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -46,6 +47,7 @@ def batch_norm(
         residual: an array like x, added before the activation, or None.
         return_stats: True gives (y, save_mean, save_invstd), what `batch_norm_grad` takes: the mean
             and 1/sqrt(var + eps) that y was made with, (C,) each.
+        precision: "high" or "strict", as in conv2d.
         algo: "auto" or the name of an algorithm.
         max_workspace: as in conv2d.
         out: dense array for y, a tuple of three with return_stats; must not overlap an input.
@@ -81,6 +83,7 @@ def batch_norm(
             "return_stats": return_stats,
             "layout": layout,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -97,6 +100,7 @@ def batch_norm_grad(
     *,
     training: bool = True,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -115,7 +119,7 @@ def batch_norm_grad(
         weight: (C,) or None, as in batch_norm.
         save_mean, save_invstd: (C,), as batch_norm returned them.
         training: as in batch_norm.
-        layout, algo, max_workspace: as in batch_norm.
+        layout, precision, algo, max_workspace: as in batch_norm.
         out: a tuple of three dense arrays for the results; they must not overlap an input.
 
     Returns: (grad_x, grad_weight, grad_bias), of grad_y's array type and device: grad_x like x, the
@@ -141,6 +145,7 @@ def batch_norm_grad(
             "save_invstd": save_invstd,
         },
         {"training": training, "layout": layout},
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,

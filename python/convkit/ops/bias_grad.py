@@ -11,6 +11,7 @@ def conv2d_bias_grad(
     grad_y: Any,
     *,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -23,6 +24,7 @@ def conv2d_bias_grad(
         grad_y: (N, K, P, Q), the gradient of conv2d's result before its activation; (N, P, Q, K)
             for NHWC. float32, float64, float16 or bfloat16 (ml_dtypes); any strides, any array
             library.
+        precision: "high" or "strict", as in conv2d.
         algo: "auto" or the name of an algorithm.
         max_workspace: as in conv2d.
         out: dense array for the result, of its shape and dtype; must not overlap grad_y.
@@ -41,6 +43,7 @@ def conv2d_bias_grad(
         "conv2d_bias_grad",
         {"grad_y": grad_y},
         {"layout": layout},
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,

@@ -21,6 +21,7 @@ def conv2d(
     activation: str | None = None,
     residual: Any = None,
     flip_kernel: bool = False,
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -48,6 +49,9 @@ def conv2d(
         activation: None, "relu", "tanh" or "sigmoid", applied last.
         residual: an array like the result, added before the activation, or None.
         flip_kernel: True turns the filters by 180 degrees: the mathematical convolution.
+        precision: "high" is any order of sums within the bound; "strict" the one order that
+            docs/numerics.md states, which gives the same bits on every backend, instruction set and
+            layout, more slowly.
         algo: "auto" or a name of `conv2d_algorithms`.
         max_workspace: None, or the most bytes of scratch memory; auto passes over algorithms that
             need more (on the cpu: with one thread; it then uses as many threads as fit). Arrays of
@@ -79,6 +83,7 @@ def conv2d(
             "activation": activation,
             "flip_kernel": flip_kernel,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -97,6 +102,7 @@ def conv2d_input_grad(
     groups: int = 1,
     layout: str = "NCHW",
     flip_kernel: bool = False,
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -113,7 +119,7 @@ def conv2d_input_grad(
             for NHWC.
         w: the filters, as in conv2d.
         x_shape: the shape of x; grad_y alone does not tell it for a stride above 1.
-        stride, padding, padding_mode, dilation, groups, layout, flip_kernel, algo,
+        stride, padding, padding_mode, dilation, groups, layout, flip_kernel, precision, algo,
             max_workspace, out: as in conv2d.
 
     Returns: an array of shape x_shape, of grad_y's array type, dtype and device.
@@ -139,6 +145,7 @@ def conv2d_input_grad(
             "layout": layout,
             "flip_kernel": flip_kernel,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -157,6 +164,7 @@ def conv2d_weight_grad(
     groups: int = 1,
     layout: str = "NCHW",
     flip_kernel: bool = False,
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -171,7 +179,7 @@ def conv2d_weight_grad(
             for NHWC.
         x: the images, as in conv2d.
         w_shape: the shape of w.
-        stride, padding, padding_mode, dilation, groups, layout, flip_kernel, algo,
+        stride, padding, padding_mode, dilation, groups, layout, flip_kernel, precision, algo,
             max_workspace, out: as in conv2d.
 
     Returns: an array of shape w_shape, of grad_y's array type, dtype and device. Zeros for an
@@ -199,6 +207,7 @@ def conv2d_weight_grad(
             "layout": layout,
             "flip_kernel": flip_kernel,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,

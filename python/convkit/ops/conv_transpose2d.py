@@ -18,6 +18,7 @@ def conv_transpose2d(
     groups: int = 1,
     layout: str = "NCHW",
     flip_kernel: bool = False,
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -38,6 +39,7 @@ def conv_transpose2d(
             added at the bottom and right of the output.
         groups: divides C; input group g makes output group g alone.
         flip_kernel: True turns the filters by 180 degrees.
+        precision: "high" or "strict", as in conv2d.
         algo: "auto" or a name of `conv2d_algorithms`.
         max_workspace: as in conv2d.
         out: dense array for the result, of its shape and dtype; must not overlap an input.
@@ -65,6 +67,7 @@ def conv_transpose2d(
             "layout": layout,
             "flip_kernel": flip_kernel,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -83,6 +86,7 @@ def conv_transpose2d_input_grad(
     groups: int = 1,
     layout: str = "NCHW",
     flip_kernel: bool = False,
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -93,8 +97,8 @@ def conv_transpose2d_input_grad(
         grad_y: the gradient of conv_transpose2d's result before its activation.
         w: the filters, as in conv_transpose2d.
         x_shape: the shape of x.
-        stride, padding, output_padding, dilation, groups, layout, flip_kernel, algo,
-            max_workspace, out: as in conv_transpose2d.
+        stride, padding, output_padding, dilation, groups, layout, flip_kernel, precision,
+            algo, max_workspace, out: as in conv_transpose2d.
 
     Returns: an array of shape x_shape, of grad_y's array type, dtype and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -119,6 +123,7 @@ def conv_transpose2d_input_grad(
             "layout": layout,
             "flip_kernel": flip_kernel,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -137,6 +142,7 @@ def conv_transpose2d_weight_grad(
     groups: int = 1,
     layout: str = "NCHW",
     flip_kernel: bool = False,
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -147,8 +153,8 @@ def conv_transpose2d_weight_grad(
         grad_y: the gradient of conv_transpose2d's result before its activation.
         x: the images, as in conv_transpose2d.
         w_shape: the shape of w.
-        stride, padding, output_padding, dilation, groups, layout, flip_kernel, algo,
-            max_workspace, out: as in conv_transpose2d.
+        stride, padding, output_padding, dilation, groups, layout, flip_kernel, precision,
+            algo, max_workspace, out: as in conv_transpose2d.
 
     Returns: an array of shape w_shape, of grad_y's array type, dtype and device. Zeros for an
         empty batch.
@@ -175,6 +181,7 @@ def conv_transpose2d_weight_grad(
             "layout": layout,
             "flip_kernel": flip_kernel,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,

@@ -12,6 +12,7 @@ def gram_matrix(
     normalize: bool = False,
     *,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -24,6 +25,7 @@ def gram_matrix(
         x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32, float64, float16 or
             bfloat16 (ml_dtypes); any strides, any array library.
         normalize: True divides by C*H*W.
+        precision: "high" or "strict", as in conv2d.
         algo: "auto" or the name of an algorithm.
         max_workspace: None, or the most bytes of scratch memory, as in conv2d.
         out: dense array for the result, of its shape and dtype; must not overlap x.
@@ -44,6 +46,7 @@ def gram_matrix(
         "gram_matrix",
         {"x": x},
         {"normalize": normalize, "layout": layout},
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -56,6 +59,7 @@ def gram_matrix_grad(
     normalize: bool = False,
     *,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -67,7 +71,7 @@ def gram_matrix_grad(
     Args:
         grad_gram: (N, C, C), the gradient of gram_matrix's result; need not be symmetric.
         x: the features, as in gram_matrix.
-        normalize, layout, algo, max_workspace, out: as in gram_matrix.
+        normalize, layout, precision, algo, max_workspace, out: as in gram_matrix.
 
     Returns: an array like x, of grad_gram's array type and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -83,6 +87,7 @@ def gram_matrix_grad(
         "gram_matrix_grad",
         {"grad_gram": grad_gram, "x": x},
         {"normalize": normalize, "layout": layout},
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,

@@ -15,6 +15,7 @@ def im2col(
     padding: Any = 0,
     dilation: Any = 1,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -30,6 +31,7 @@ def im2col(
         kernel_size: (R, S), or an int for both.
         stride, dilation: int or pair, >= 1.
         padding: int, pair, ((top, bottom), (left, right)), "valid", "same" or "full". Zeros.
+        precision: "high" or "strict", as in conv2d.
         algo: "auto" or the name of an algorithm.
         max_workspace: None, or the most bytes of scratch memory, as in conv2d.
         out: dense array for the result, of its shape and dtype; must not overlap x.
@@ -54,6 +56,7 @@ def im2col(
             "dilation": dilation,
             "layout": layout,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -69,6 +72,7 @@ def col2im(
     padding: Any = 0,
     dilation: Any = 1,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -81,7 +85,8 @@ def col2im(
     Args:
         cols: (N, C*R*S, P*Q), or (N, P*Q, R*S*C) for NHWC.
         x_shape: the shape of the image.
-        kernel_size, stride, padding, dilation, layout, algo, max_workspace, out: as in im2col.
+        kernel_size, stride, padding, dilation, layout, precision, algo, max_workspace, out:
+            as in im2col.
 
     Returns: an array of shape x_shape, of cols's array type, dtype and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -105,6 +110,7 @@ def col2im(
             "dilation": dilation,
             "layout": layout,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,

@@ -14,6 +14,7 @@ def linear(
     *,
     activation: str | None = None,
     residual: Any = None,
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -27,6 +28,7 @@ def linear(
         bias: (K,) or None.
         activation: None, "relu", "tanh" or "sigmoid", applied last.
         residual: an array like the result, added before the activation, or None.
+        precision: "high" or "strict", as in conv2d.
         algo: "auto", "gemm" or "stream". auto takes stream (which reads w once, on the cpu) for a
             few rows, so that a row may round differently in a large batch; a name rounds alike.
         max_workspace: as in conv2d.
@@ -45,6 +47,7 @@ def linear(
         "linear",
         {"x": x, "w": w, "bias": bias, "residual": residual},
         {"activation": activation},
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -55,6 +58,7 @@ def linear_input_grad(
     grad_y: Any,
     w: Any,
     *,
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -64,7 +68,7 @@ def linear_input_grad(
     Args:
         grad_y: (..., K), the gradient of linear's result before its activation.
         w: (K, C).
-        algo, max_workspace, out: as in linear.
+        precision, algo, max_workspace, out: as in linear.
 
     Returns: (..., C), of grad_y's array type, dtype and device.
     Raises: ValueError for shapes that do not fit, TypeError for dtypes; nothing is allocated
@@ -79,6 +83,7 @@ def linear_input_grad(
         "linear_input_grad",
         {"grad_y": grad_y, "w": w},
         {},
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -89,6 +94,7 @@ def linear_weight_grad(
     grad_y: Any,
     x: Any,
     *,
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -98,7 +104,7 @@ def linear_weight_grad(
     Args:
         grad_y: (..., K), the gradient of linear's result before its activation.
         x: (..., C), with grad_y's leading sides.
-        algo, max_workspace, out: as in linear.
+        precision, algo, max_workspace, out: as in linear.
 
     Returns: (K, C), of grad_y's array type, dtype and device. Zeros for no rows.
     Raises: ValueError for shapes that do not fit, TypeError for dtypes; nothing is allocated
@@ -114,6 +120,7 @@ def linear_weight_grad(
         "linear_weight_grad",
         {"grad_y": grad_y, "x": x},
         {},
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,

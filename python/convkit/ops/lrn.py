@@ -15,6 +15,7 @@ def local_response_norm(
     k: float = 1.0,
     *,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -32,6 +33,7 @@ def local_response_norm(
         size: channels of a window, from 1 to 2**31 - 1; may pass C.
         alpha, k: numbers >= 0.
         beta: from -100 to 100; 0.5, 0.75 and 1 are quickest.
+        precision: "high" or "strict", as in conv2d.
         algo: "auto" or the name of an algorithm.
         max_workspace: as in conv2d.
         out: dense array for the result, of its shape and dtype; must not overlap x.
@@ -60,6 +62,7 @@ def local_response_norm(
             "k": number(k),
             "layout": layout,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -75,6 +78,7 @@ def local_response_norm_grad(
     k: float = 1.0,
     *,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -87,7 +91,8 @@ def local_response_norm_grad(
     Args:
         grad_y: gradient of local_response_norm's result, of x's shape and dtype.
         x: the input of local_response_norm.
-        size, alpha, beta, k, layout, algo, max_workspace, out: as in local_response_norm.
+        size, alpha, beta, k, layout, precision, algo, max_workspace, out: as in
+            local_response_norm.
 
     Returns: an array like x, of grad_y's array type and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -110,6 +115,7 @@ def local_response_norm_grad(
             "k": number(k),
             "layout": layout,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,

@@ -17,6 +17,7 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -36,6 +37,7 @@ def max_pool2d(
         padding: int, pair or ((top, bottom), (left, right)), each smaller than the kernel.
         dilation: int or pair, >= 1: how far apart a window's pixels are.
         return_indices: True also returns where each maximum stands.
+        precision: "high" or "strict", as in conv2d.
         algo: "auto" or the name of an algorithm.
         max_workspace: None, or the most bytes of scratch memory, as in conv2d.
         out: dense array for y, of its shape and dtype; with return_indices a tuple of two. Must not
@@ -67,6 +69,7 @@ def max_pool2d(
             "return_indices": return_indices,
             "layout": layout,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -84,6 +87,7 @@ def max_pool2d_grad(
     dilation: Any = 1,
     ceil_mode: bool = False,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -98,8 +102,8 @@ def max_pool2d_grad(
         indices: int64, as max_pool2d returns them. An index that is no pixel of its window takes
             its gradient nowhere.
         x_shape: the shape of x.
-        kernel_size, stride, padding, dilation, ceil_mode, layout, algo, max_workspace, out:
-            as in max_pool2d.
+        kernel_size, stride, padding, dilation, ceil_mode, layout, precision, algo,
+            max_workspace, out: as in max_pool2d.
 
     Returns: an array of shape x_shape, of grad_y's array type, dtype and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -126,6 +130,7 @@ def max_pool2d_grad(
             "ceil_mode": ceil_mode,
             "layout": layout,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -141,6 +146,7 @@ def avg_pool2d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -158,7 +164,7 @@ def avg_pool2d(
         padding: int, pair or ((top, bottom), (left, right)), each smaller than the kernel. Zeros.
         count_include_pad: True divides by the window's area inside the padded image (all of it,
             except where ceil_mode lets a window pass the end), False by its number of pixels.
-        ceil_mode, algo, max_workspace: as in max_pool2d.
+        ceil_mode, precision, algo, max_workspace: as in max_pool2d.
         out: dense array for the result, of its shape and dtype; must not overlap x.
 
     Returns: (N, C, P, Q), or (N, P, Q, C) for NHWC, of x's array type, dtype and device, on x's
@@ -184,6 +190,7 @@ def avg_pool2d(
             "count_include_pad": count_include_pad,
             "layout": layout,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -200,6 +207,7 @@ def avg_pool2d_grad(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -212,8 +220,8 @@ def avg_pool2d_grad(
     Args:
         grad_y: the gradient of avg_pool2d's result, of its shape.
         x_shape: the shape of x.
-        kernel_size, stride, padding, ceil_mode, count_include_pad, layout, algo, max_workspace,
-            out: as in avg_pool2d.
+        kernel_size, stride, padding, ceil_mode, count_include_pad, layout, precision, algo,
+            max_workspace, out: as in avg_pool2d.
 
     Returns: an array of shape x_shape, of grad_y's array type, dtype and device.
     Raises: ValueError for shapes or values that do not fit, TypeError for dtypes; nothing is
@@ -236,6 +244,7 @@ def avg_pool2d_grad(
             "count_include_pad": count_include_pad,
             "layout": layout,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,

@@ -21,7 +21,7 @@ from .geometry import fits, pads_of
 from .lines import Problem
 
 # What a public function says of its own run, which no definition has.
-_OURS = ("algo", "max_workspace", "out")
+_OURS = ("precision", "algo", "max_workspace", "out")
 
 
 class Refused(Exception):

@@ -1,0 +1,31 @@
+// linear.{fprop,dgrad,wgrad}.strict on the GPU: conv2d.strict. Not run on a GPU.
+#include "gpu/device.cuh"
+#include "ops/linear/gemm.h"
+
+namespace ck {
+namespace CK_GPU {
+
+extern const Conv2dKernel conv2d_strict;
+
+namespace {
+
+Reason supports(const LinearProblem& p, Direction direction) {
+  return conv2d_strict.supports(as_convolution(p), direction);
+}
+
+int64_t workspace_bytes(const LinearProblem& p, Direction direction, int threads) {
+  return conv2d_strict.workspace_bytes(as_convolution(p), direction, threads);
+}
+
+void run(const LinearProblem& p, Direction direction, const LinearArrays& arrays,
+         const Execution& execution) {
+  conv2d_strict.run(as_convolution(p), direction, as_convolution(arrays), execution);
+}
+
+}  // namespace
+
+extern const LinearKernel linear_strict;
+const LinearKernel linear_strict = {supports, workspace_bytes, run};
+
+}  // namespace CK_GPU
+}  // namespace ck
