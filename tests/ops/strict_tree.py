@@ -3,6 +3,7 @@
 Nothing here is shared with the kernels.
 """
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -80,6 +81,20 @@ def chains_of_terms(terms: np.ndarray) -> list[np.ndarray]:
 
 def sum_of(terms: list[np.ndarray], like: np.ndarray) -> np.ndarray:
     return total(chains_of_terms(np.stack(terms))) if terms else np.zeros_like(like)
+
+
+def exp(x: np.ndarray) -> np.ndarray:
+    """2^k * exp(r) with k = round(x / ln 2), and the Taylor polynomial of degree 7 of r."""
+    high, low = (
+        np.float32(float.fromhex("0x1.62e4p-1")),
+        np.float32(float.fromhex("0x1.7f7d1cp-20")),
+    )
+    k = np.rint(x.astype("f8") * np.float32(1 / np.log(2)))
+    r = fused(-k, low, fused(-k, high, x))
+    p = np.full(x.shape, np.float32(1) / np.float32(math.factorial(7)))
+    for i in range(6, -1, -1):
+        p = fused(p, r, np.float32(1) / np.float32(math.factorial(i)))
+    return np.ldexp(p, k.astype(int))
 
 
 class AveragePool:

@@ -108,6 +108,7 @@ LARGE = {
     "batch_norm": "n4c30h90w90-train-weight-bias-residual-tanh",
     "bias_grad": "n4c40h90w90",
     "lrn": "n2c40h30w30-size5-alpha0.3-beta0.6-k1",
+    "cross_entropy": "n500c300",
 }
 
 
@@ -210,6 +211,32 @@ def test_a_variance_follows_the_stated_tree():
     variance = (np.array(squares, "f8") - sums * (sums / m)) / m
     assert np.array_equal(mean, (first + sums / m).astype("f4"))
     assert np.array_equal(invstd, (1 / np.sqrt(variance)).astype("f4"))
+
+
+@pytest.mark.parametrize("classes", [1, 10, 1100])
+def test_a_softmax_follows_the_stated_tree(classes):
+    z = 5 * np.random.default_rng(classes).standard_normal((3, classes), "f4")
+    e = strict_tree.exp(z - z.max(1, keepdims=True))
+    inverse = 1 / strict_tree.total(strict_tree.chains_of_terms(e.T))[:, None]
+    target = np.arange(3) % classes
+    wanted = (np.arange(classes) == target[:, None]).astype("f4")
+    grad = convkit.cross_entropy_grad(
+        np.ones((), "f4"), z, target, reduction="sum", precision="strict"
+    )
+    assert np.array_equal(grad, strict_tree.fused(e, inverse, -wanted))
+
+
+@pytest.mark.parametrize("shape", [(40000, 3), (2, 5, 11, 80)])
+def test_sums_of_losses_follow_the_stated_tree(shape):
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal(shape, "f4")
+    target = rng.integers(-1, shape[1], shape[:1] + shape[2:])
+    options = {"ignore_index": -1, "precision": "strict"}
+    losses = convkit.cross_entropy(z, target, reduction="none", **options).ravel()
+    stated = strict_tree.total(strict_tree.chains_of_terms(losses))
+    assert convkit.cross_entropy(z, target, reduction="sum", **options) == stated
+    stated = stated / np.float32((target != -1).sum())
+    assert convkit.cross_entropy(z, target, **options) == stated
 
 
 def test_an_algorithm_of_another_order_is_refused():

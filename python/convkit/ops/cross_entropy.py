@@ -15,6 +15,7 @@ def cross_entropy(
     reduction: str = "mean",
     ignore_index: int = -100,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -34,6 +35,7 @@ def cross_entropy(
         label_smoothing: from 0 to 1.
         reduction: "mean" over the positions not ignored (NaN where there is none), "sum" or "none".
         ignore_index: an int, a target that stands for no class: its loss and gradient are 0.
+        precision: "high" or "strict", as in conv2d.
         algo: "auto" or the name of an algorithm.
         max_workspace: as in conv2d.
         out: dense array for the loss, of its shape and dtype; must not overlap logits.
@@ -60,6 +62,7 @@ def cross_entropy(
             "ignore_index": ignore_index,
             "layout": layout,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
@@ -75,6 +78,7 @@ def cross_entropy_grad(
     reduction: str = "mean",
     ignore_index: int = -100,
     layout: str = "NCHW",
+    precision: str = "high",
     algo: str = "auto",
     max_workspace: int | None = None,
     out: Any = None,
@@ -89,8 +93,8 @@ def cross_entropy_grad(
         grad_loss: gradient of cross_entropy's result, of its shape and of logits' dtype;
             np.ones((), dtype) for the loss itself.
         logits, target: as in cross_entropy.
-        label_smoothing, reduction, ignore_index, layout, algo, max_workspace, out: as in
-            cross_entropy.
+        label_smoothing, reduction, ignore_index, layout, precision, algo, max_workspace, out: as
+            in cross_entropy.
 
     Returns: an array like logits, of grad_loss' array type and device.
     Raises: as cross_entropy; on a GPU the gradient of a position with a bad target is NaN.
@@ -110,6 +114,7 @@ def cross_entropy_grad(
             "ignore_index": ignore_index,
             "layout": layout,
         },
+        precision=precision,
         algo=algo,
         max_workspace=max_workspace,
         out=out,
