@@ -143,6 +143,14 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return total(chains)
 
 
+PADS: dict[str, dict[str, Any]] = {
+    "zeros": {"mode": "constant", "constant_values": 0},
+    "reflect": {"mode": "reflect"},
+    "replicate": {"mode": "edge"},
+    "circular": {"mode": "wrap"},
+}
+
+
 class Conv2d:
     """conv2d of NCHW arrays, without epilogue."""
 
@@ -153,11 +161,11 @@ class Conv2d:
         self.c, self.k = problem.c // problem.groups, problem.k // problem.groups
 
     def windows(self, x: np.ndarray, group: int) -> np.ndarray:
-        """(c, r, s) x (n, p, q): what each tap reads, zero on padding."""
+        """(c, r, s) x (n, p, q): what each tap reads."""
         p = self.p
         channels = x[:, group * self.c : (group + 1) * self.c]
         sides = ((self.top, self.bottom), (self.left, self.right))
-        padded = np.pad(channels, ((0, 0), (0, 0), *sides))
+        padded = np.pad(channels, ((0, 0), (0, 0), *sides), **PADS[p.padding_mode])
         rows = []
         for r in range(p.r):
             for s in range(p.s):
@@ -185,27 +193,41 @@ class Conv2d:
         return np.concatenate(grads).reshape(self.p.k, self.c, self.p.r, self.p.s)
 
     def dgrad(self, grad_y: np.ndarray, w: np.ndarray) -> np.ndarray:
-        """Pixel by pixel: the taps (k, r, s) whose window begins at a whole step from it."""
+        """Pixel by pixel: the taps (k, r, s) whose window begins at a whole step from a place that
+        shows it."""
         p = self.p
         grad_x = np.empty((p.n, p.c, p.h, p.w), "f4")
         for h in range(p.h):
-            rows = self.steps(h + self.top, p.r, p.dilation[0], p.stride[0])
+            rows = [
+                self.steps(a, p.r, p.dilation[0], p.stride[0])
+                for a in self.places(h, p.h, (self.top, self.bottom))
+            ]
             for v in range(p.w):
-                columns = self.steps(v + self.left, p.s, p.dilation[1], p.stride[1])
-                if not (rows and columns):
+                columns = [
+                    self.steps(b, p.s, p.dilation[1], p.stride[1])
+                    for b in self.places(v, p.w, (self.left, self.right))
+                ]
+                if not (any(rows) and any(columns)):
                     grad_x[:, :, h, v] = 0
                     continue
                 for g in range(p.groups):
                     terms = [
                         (w[k, :, r, s], self.gradient(grad_y, k, i, j))
                         for k in range(g * self.k, (g + 1) * self.k)
-                        for r, i in rows
-                        for s, j in columns
+                        for a_steps in rows
+                        for b_steps in columns
+                        for r, i in a_steps
+                        for s, j in b_steps
                     ]
                     weights, gradients = (np.stack(side) for side in zip(*terms, strict=True))
                     sums = product(weights.T, gradients)
                     grad_x[:, g * self.c : (g + 1) * self.c, h, v] = sums.T
         return grad_x
+
+    def places(self, pixel: int, size: int, pads: tuple[int, int]) -> list[int]:
+        """Where the padded image shows a pixel, counted from its own begin."""
+        shown = np.pad(np.arange(1, size + 1), pads, **PADS[self.p.padding_mode])
+        return [int(at) for at in np.flatnonzero(shown == pixel + 1)]
 
     @staticmethod
     def steps(padded: int, taps: int, dilation: int, stride: int) -> list[tuple[int, int]]:

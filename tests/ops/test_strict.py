@@ -161,7 +161,16 @@ def test_linear_follows_the_stated_tree(n, c, k):
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
-@pytest.mark.parametrize("line", ["n2c6h9w8-k4r3s2-st2x1-pd1-g2", "n1c130h6w6-k3r3s3-st1-pd1"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "n2c6h9w8-k4r3s2-st2x1-pd1-g2",
+        "n1c130h6w6-k3r3s3-st1-pd1",
+        "n2c4h7w5-k6r3s3-st2x1-pd3x2-dl1x2-g2-reflect",
+        "n1c3h4w5-k40r5s4-st1-pd4x3-replicate",
+        "n2c3h5w6-k20r3s3-st2-pd5-circular",
+    ],
+)
 def test_conv2d_follows_the_stated_tree(line, layout):
     problem = testing.parse("conv2d", line).with_layout(layout)
     stated = strict_tree.Conv2d(testing.parse("conv2d", line))

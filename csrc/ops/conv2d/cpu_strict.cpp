@@ -1,13 +1,14 @@
 // conv2d.{fprop,dgrad,wgrad}.strict on the CPU: the product of cpu/gemm.h with the tree of
 // precision="strict" and gemm_k in the stated order, so that instruction sets, backends and layouts
-// give the same bits. Takes every problem with zeros around the image.
+// give the same bits. Takes every problem.
 //
 //   fprop   y (K x NPQ)           gemm_k = (c, r, s)
 //   dgrad   grad_x (C x pixels)   gemm_k = (k, r, s) of the taps that reach a class of pixels
 //   wgrad   grad_w (K x C*R*S)    gemm_k = (n, p, q)
 // Taps count as they lie in the window: a flipped filter is turned first. Taps on padding are terms
-// of zero. NHWC is gathered element by element, unless filters are 1x1: with few channels in a
-// group that is ten times slower than direct.
+// of zero, or of the pixel shown there; dgrad of such pixels is made one by one. NHWC is gathered
+// element by element, unless filters are 1x1: with few channels in a group that is ten times slower
+// than direct.
 #include "ops/conv2d/cpu_strict.h"
 
 #include "cpu/tasks.h"
@@ -40,17 +41,18 @@ struct ImagePass {
   int64_t inner() const { return forward ? p.c_per_group : p.k_per_group; }
   int64_t depth() const { return inner() * h.taps * w.taps; }
 
-  ImageStrides source_strides() const {
-    return forward ? image_strides(p.layout, p.c, p.h, p.w)
-                   : image_strides(p.layout, p.k, p.p, p.q);
+  StrictStrides source_strides() const {
+    return forward ? strict_strides(p.layout, p.c, p.h, p.w)
+                   : strict_strides(p.layout, p.k, p.p, p.q);
   }
-  ImageStrides out_strides() const {
-    return forward ? image_strides(p.layout, p.k, p.p, p.q)
-                   : image_strides(p.layout, p.c, p.h, p.w);
+  StrictStrides out_strides() const {
+    return forward ? strict_strides(p.layout, p.k, p.p, p.q)
+                   : strict_strides(p.layout, p.c, p.h, p.w);
   }
   TapLines<T> lines(const T* source, int64_t group) const {
-    const ImageStrides strides = source_strides();
-    TapLines<T> lines = {source + group * inner() * strides.channel, strides, h, w};
+    const StrictStrides strides = source_strides();
+    TapLines<T> lines = {source + group * inner() * strides.channel, strides, h, w,
+                         forward ? p.padding_mode : PaddingMode::kZeros};
     lines.join_rows();
     return lines;
   }
@@ -138,7 +140,7 @@ void run_pass(const ImagePass<T>& pass, int threads, const T* source, const T* w
     Arena own(memory.workers + index * memory.worker_bytes);
     const Worker<T> worker = Worker<T>::take(own, grid, pass.depth(), memory.line_elems);
     const TapLines<T> lines = pass.lines(source, group);
-    const ImageStrides strides = pass.out_strides();
+    const StrictStrides strides = pass.out_strides();
     const Epilogue<T> mine =
         epilogue_at(epilogue, group * pass.outer(), group * pass.outer() * strides.channel);
     const StrictStore<T> store = {out + group * pass.outer() * strides.channel,
@@ -194,9 +196,9 @@ struct WgradPass {
       if (rows.size() <= 0 || cols.size() <= 0) return;
       Arena own(static_cast<char*>(workspace) + index * worker_bytes);
       const Worker<T> worker = take(own);
-      const ImageStrides of_x = image_strides(p.layout, p.c, p.h, p.w);
-      const ImageStrides of_y = image_strides(p.layout, p.k, p.p, p.q);
-      TapLines<T> lines = {x + group * p.c_per_group * of_x.channel, of_x, h, w};
+      const StrictStrides of_x = strict_strides(p.layout, p.c, p.h, p.w);
+      const StrictStrides of_y = strict_strides(p.layout, p.k, p.p, p.q);
+      TapLines<T> lines = {x + group * p.c_per_group * of_x.channel, of_x, h, w, p.padding_mode};
       lines.join_rows();
       const ChannelRows<T> gradient = {grad_y + group * p.k_per_group * of_y.channel, of_y,
                                        p.p * p.q};
@@ -223,6 +225,24 @@ void for_each_pass(const Conv2dProblem& p, bool forward, const Body& body) {
   }
 }
 
+// dgrad of the pixels that padding shows too, one by one: they have more terms.
+template <class T>
+void redo_shown_pixels(const Conv2dProblem& p, const T* w, const T* grad_y, T* out, int threads) {
+  const auto gradient = StrictInputGradient<T>::of(p, w, grad_y);
+  const StrictStrides strides = strict_strides(p.layout, p.c, p.h, p.w);
+  run_tasks(p.n * p.c, threads, [&](int64_t plane, int64_t) {
+    const int64_t image = plane / p.c, channel = plane % p.c;
+    T* const to = out + image * strides.outer + channel * strides.channel;
+    for (int64_t i = 0; i < p.h; ++i) {
+      const bool row = is_shown_around(p.padding_mode, i, p.h, p.pad_top, p.pad_bottom);
+      for (int64_t j = 0; j < p.w; ++j) {
+        if (row || is_shown_around(p.padding_mode, j, p.w, p.pad_left, p.pad_right))
+          to[i * strides.row + j * strides.column] = gradient.at(image, channel, i, j);
+      }
+    }
+  });
+}
+
 template <class T>
 void run_in_layout(const Conv2dProblem& p, Direction direction, const Conv2dArrays& arrays,
                    int threads, void* workspace) {
@@ -239,6 +259,10 @@ void run_in_layout(const Conv2dProblem& p, Direction direction, const Conv2dArra
     run_pass(pass, threads, static_cast<const T*>(forward ? arrays.x : arrays.y),
              static_cast<const T*>(arrays.w), epilogue, out, workspace);
   });
+  if (!forward && p.padding_mode != PaddingMode::kZeros) {
+    redo_shown_pixels(p, static_cast<const T*>(arrays.w), static_cast<const T*>(arrays.y), out,
+                      threads);
+  }
 }
 
 template <class T>
@@ -332,9 +356,7 @@ int64_t workspace_typed(const Conv2dProblem& p, Direction direction, int thread_
   return turned.arena.used_bytes() + pass_bytes<T>(turned.p, direction, threads);
 }
 
-Reason supports(const Conv2dProblem& problem, Direction) {
-  return needs_zeros_around(problem.padding_mode);
-}
+Reason supports(const Conv2dProblem&, Direction) { return accepted(); }
 
 int64_t workspace_bytes(const Conv2dProblem& p, Direction direction, int threads) {
   return p.dtype == DType::kFloat32 ? workspace_typed<float>(p, direction, threads)

@@ -4,20 +4,11 @@
 
 #include "cpu/gather.h"
 #include "cpu/operands.h"
-#include "ops/conv2d/problem.h"
+#include "ops/conv2d/strict.h"
 
 namespace ck {
 namespace CK_ISA {
 namespace {
-
-// Elements between neighbours along each axis of an image.
-struct ImageStrides {
-  int64_t image, channel, row, column;
-};
-static ImageStrides image_strides(Layout layout, int64_t c, int64_t h, int64_t w) {
-  if (layout == Layout::kNCHW) return {c * h * w, h * w, w, 1};
-  return {c * h * w, 1, w * c, c};
-}
 
 // Calls body(offset of the stretch in its span, length, image, i, j) for each part of the pixels
 // (image * height + i) * width + j that lies in one row.
@@ -43,12 +34,13 @@ static Axis reversed(Axis axis) {
   return axis;
 }
 
-// Rows of the column matrix: element (channel, tap) of every window, zero on padding.
+// Rows of the column matrix: element (channel, tap) of every window, on padding what that shows.
 template <class T>
 struct TapLines {
   const T* at;  // channel 0 of the group, image 0
-  ImageStrides strides;
+  StrictStrides strides;
   Axis h, w;
+  PaddingMode mode;
 
   // Windows of one pixel that walk over whole images: one row of pixels instead of many.
   bool is_pointwise() const {
@@ -59,7 +51,7 @@ struct TapLines {
   // Then pixels with their channels side by side are a matrix already.
   bool is_matrix() const {
     return is_pointwise() && strides.channel == 1 &&
-           strides.image == h.source * w.source * strides.column;
+           strides.outer == h.source * w.source * strides.column;
   }
   void join_rows() {
     if (!is_pointwise()) return;
@@ -75,18 +67,24 @@ struct TapLines {
     const int64_t end = left < w.source ? (w.source - 1 - left) / w.stride + 1 : 0;
     for_each_row(
         pixels, h, w, [&](int64_t to_at, int64_t count, int64_t image, int64_t i, int64_t j) {
-          const int64_t row = i * h.stride + top;
-          const bool inside = row >= 0 && row < h.source;
+          const int64_t row = pixel_shown(mode, i * h.stride + top, h.source);
+          const bool inside = row >= 0;
           const int64_t low = min_of(max_of(begin, j), j + count);
           const int64_t high = inside ? max_of(low, min_of(end, j + count)) : low;
           T* const line = to + to_at - j;
-          if (low > j) zero_run(line + j, low - j);
+          const T* const from = at + image * strides.outer + channel * strides.channel +
+                                (inside ? row : 0) * strides.row;
+          const auto border = [&](int64_t first, int64_t last) {
+            if (!inside || mode == PaddingMode::kZeros) return zero_run(line + first, last - first);
+            for (int64_t n = first; n < last; ++n)
+              line[n] = from[pixel_shown(mode, n * w.stride + left, w.source) * strides.column];
+          };
+          if (low > j) border(j, low);
           if (high > low) {
-            const T* const from = at + image * strides.image + channel * strides.channel +
-                                  row * strides.row + (low * w.stride + left) * strides.column;
-            copy_every(from, w.stride * strides.column, high - low, line + low);
+            copy_every(from + (low * w.stride + left) * strides.column, w.stride * strides.column,
+                       high - low, line + low);
           }
-          if (j + count > high) zero_run(line + high, j + count - high);
+          if (j + count > high) border(high, j + count);
         });
   }
 };
@@ -134,14 +132,14 @@ struct TapsOfLines {
 template <class T>
 struct ChannelRows {
   const T* at;
-  ImageStrides strides;
+  StrictStrides strides;
   int64_t pixels;  // of an image
 
   RowTile<T> rows(int64_t i, int count, int64_t k, int64_t depth, T* space) const {
     for (int64_t d = 0; d < depth;) {
       const int64_t begin = (k + d) % pixels, run = min_of(depth - d, pixels - begin);
       const T* const from =
-          at + (k + d) / pixels * strides.image + i * strides.channel + begin * strides.column;
+          at + (k + d) / pixels * strides.outer + i * strides.channel + begin * strides.column;
       if (strides.column == 1) {
         for (int r = 0; r < count; ++r) {
           copy_run(from + r * strides.channel, run, space + r * kPackedRow<T> + d);
@@ -162,7 +160,7 @@ struct StrictStore {
   T* out;  // channel 0 of the group, image 0; of bias and residual too
   const T *bias, *residual;
   Activation activation;
-  ImageStrides strides;
+  StrictStrides strides;
   Axis h, w;
 
   void tile(int64_t first, int rows, int64_t j, int cols, const T* sums) const {
@@ -179,7 +177,7 @@ struct StrictStore {
         for_each_row({j, j + cols}, h, w,
                      [&](int64_t at, int64_t count, int64_t image, int64_t i, int64_t column) {
                        body(values + at, count,
-                            image * strides.image + channel * strides.channel +
+                            image * strides.outer + channel * strides.channel +
                                 (h.first + i * h.step) * strides.row +
                                 (w.first + column * w.step) * strides.column);
                      });

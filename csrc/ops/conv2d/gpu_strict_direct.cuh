@@ -2,9 +2,8 @@
 // fit, in size or because few channels or terms would fill them. How stands in gpu_strict.cu.
 #pragma once
 
-#include "core/strict_sum.h"
 #include "gpu/activation.cuh"
-#include "ops/conv2d/problem.h"
+#include "ops/conv2d/strict.h"
 
 namespace ck {
 namespace CK_GPU {
@@ -13,34 +12,22 @@ namespace strict_direct {
 constexpr int kThreads = 256;
 constexpr int64_t kBlocks = int64_t(1) << 30;  // of one launch
 
-// Elements between neighbours along each axis of an image, or of the filters (k, c, r, s).
-struct Strides {
-  int64_t outer, channel, row, column;
-};
-static inline Strides strides_of(Layout layout, int64_t c, int64_t h, int64_t w) {
-  if (layout == Layout::kNCHW) return {c * h * w, h * w, w, 1};
-  return {c * h * w, 1, w * c, c};
-}
-
 template <class T>
 struct Arguments {
   Conv2dProblem p;
-  Strides of_x, of_y, of_w;
+  StrictStrides of_x, of_y, of_w;
   const T *x, *y, *w, *bias, *residual;
   T* out;
   int64_t items, first_block;
 
-  // Tap (r, s) of the window, as w holds it.
-  __device__ __forceinline__ int64_t weight_at(int64_t k, int64_t c, int64_t r, int64_t s) const {
-    if (p.flip_kernel) r = p.r - 1 - r, s = p.s - 1 - s;
-    return k * of_w.outer + c * of_w.channel + r * of_w.row + s * of_w.column;
-  }
-  // x of a channel under tap (r, s) of the window (i, j), zero on padding.
+  // x of a channel under tap (r, s) of the window (i, j), on padding what that shows.
   __device__ __forceinline__ T pixel(int64_t n, int64_t c, int64_t i, int64_t j, int64_t r,
                                      int64_t s) const {
-    const int64_t h = i * p.stride_h - p.pad_top + r * p.dilation_h;
-    const int64_t v = j * p.stride_w - p.pad_left + s * p.dilation_w;
-    if (h < 0 || h >= p.h || v < 0 || v >= p.w) return T(0);
+    const int64_t h =
+        pixel_shown(p.padding_mode, i * p.stride_h - p.pad_top + r * p.dilation_h, p.h);
+    const int64_t v =
+        pixel_shown(p.padding_mode, j * p.stride_w - p.pad_left + s * p.dilation_w, p.w);
+    if (h < 0 || v < 0) return T(0);
     return x[n * of_x.outer + c * of_x.channel + h * of_x.row + v * of_x.column];
   }
 };
@@ -70,7 +57,7 @@ static __device__ T fprop_sum(const Arguments<T>& a, int64_t item) {
   for (int64_t c = 0; c < p.c_per_group; ++c)
     for (int64_t r = 0; r < p.r; ++r)
       for (int64_t s = 0; s < p.s; ++s)
-        sum.add_product(a.w[a.weight_at(at.channel, c, r, s)],
+        sum.add_product(a.w[weight_at(p, a.of_w, at.channel, c, r, s)],
                         a.pixel(at.outer, first + c, at.row, at.column, r, s));
   T total = sum.total();
   if (a.bias) total += a.bias[at.channel];
@@ -82,23 +69,8 @@ template <class T>
 static __device__ T dgrad_sum(const Arguments<T>& a, int64_t item) {
   const Conv2dProblem& p = a.p;
   const Index4 at = index_of(item, p.layout, p.c, p.h, p.w);
-  const int64_t group = at.channel / p.c_per_group, c = at.channel % p.c_per_group;
-  StrictSum<T> sum;
-  for (int64_t k = group * p.k_per_group; k < (group + 1) * p.k_per_group; ++k)
-    for (int64_t r = 0; r < p.r; ++r) {
-      const int64_t top = at.row + p.pad_top - r * p.dilation_h;
-      if (top % p.stride_h != 0) continue;
-      for (int64_t s = 0; s < p.s; ++s) {
-        const int64_t left = at.column + p.pad_left - s * p.dilation_w;
-        if (left % p.stride_w != 0) continue;
-        const int64_t i = top / p.stride_h, j = left / p.stride_w;
-        const bool inside = i >= 0 && i < p.p && j >= 0 && j < p.q;
-        const int64_t place =
-            at.outer * a.of_y.outer + k * a.of_y.channel + i * a.of_y.row + j * a.of_y.column;
-        sum.add_product(a.w[a.weight_at(k, c, r, s)], inside ? a.y[place] : T(0));
-      }
-    }
-  return sum.total();
+  const StrictInputGradient<T> gradient = {p, a.of_w, a.of_y, a.w, a.y};
+  return gradient.at(at.outer, at.channel, at.row, at.column);
 }
 
 template <class T>
@@ -142,9 +114,9 @@ template <class T>
 static void run(const char* name, const Conv2dProblem& p, Direction direction,
                 const Conv2dArrays& arrays, void* stream) {
   Arguments<T> a = {p,
-                    strides_of(p.layout, p.c, p.h, p.w),
-                    strides_of(p.layout, p.k, p.p, p.q),
-                    strides_of(p.layout, p.c_per_group, p.r, p.s),
+                    strict_strides(p.layout, p.c, p.h, p.w),
+                    strict_strides(p.layout, p.k, p.p, p.q),
+                    strict_strides(p.layout, p.c_per_group, p.r, p.s),
                     static_cast<const T*>(arrays.x),
                     static_cast<const T*>(arrays.y),
                     static_cast<const T*>(arrays.w),

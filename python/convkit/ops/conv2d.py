@@ -44,7 +44,7 @@ def conv2d(
             the extra pixel on bottom/right) or "full".
         padding_mode: what is around x: "zeros"; "reflect": x mirrored at its border pixels, pads
             below the side; "replicate": the border pixels; "circular": x again, pads of at most
-            the side. No padded copy of x is made; the work is im2col's.
+            the side. No padded copy of x is made: im2col and strict alone do it.
         groups: divides C and K; output group g sees input group g alone. groups=C is depthwise.
         activation: None, "relu", "tanh" or "sigmoid", applied last.
         residual: an array like the result, added before the activation, or None.
