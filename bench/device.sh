@@ -47,7 +47,7 @@ step() {
   ((status == 0)) || failed=1
 }
 
-rm -f "$out"/{build,tests,bench,validate,sanitizer}.log "$out"/bench{,-batch}.json
+rm -f "$out"/{build,tests,probes,bench,validate,sanitizer}.log "$out"/bench{,-batch}.json
 {
   echo "# Device run, $(date -u +%FT%TZ)"
   echo
@@ -81,6 +81,20 @@ if [[ $backend == cuda ]]; then
   step "GPU tests" 150 tests.log "${pytest[@]}" -m gpu "${parallel[@]}" --maxfail=50 tests
 else
   step "tests of the command" 150 tests.log "${pytest[@]}" tests/test_cli.py
+fi
+
+if [[ $backend == cuda ]]; then
+  # Whole numbers through each wrapper of cp.async, ldmatrix and mma, whose layouts simt only emulates.
+  step "layout probes" 60 probes.log bash -c '
+    nvcc -std=c++20 -fmad=false -arch=native -DCK_GPU=cuda -Icsrc tests/simt/probes.cu csrc/gpu/launch_error.cpp \
+      csrc/core/error.cpp -o "$0" || exit
+    for probe in pipeline partial_{4,8,16} matrices_{1,2,4}{,_transposed} product_{tf32,bfloat16,float16} \
+      split_{tf32,bfloat16} pieces; do
+      result=$("$0" "$probe")
+      echo "$probe: $result"
+      [[ $result == ok* ]] || wrong=1
+    done
+    exit ${wrong:-0}' "$root/build/device/probes"
 fi
 
 step "layers beside peers" 150 bench.log \
