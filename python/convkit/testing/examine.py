@@ -155,7 +155,7 @@ def can_be_checked(case: Case) -> bool:
     """Whether the problem is valid and its kind of data decides something."""
     if not fits(case.problem):
         return False
-    if case.kind == "whole" and not exact_on_whole(case.problem, case.direction):
+    if case.kind == "whole" and not exact_on_whole(case.problem, case.direction, case.dtype):
         return False
     try:
         return bool(able(case.problem, case.direction, "cpu", case.dtype))

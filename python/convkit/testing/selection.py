@@ -216,7 +216,7 @@ def _given_cases(
                     for dtype in selection.dtypes or available_dtypes()
                     for kind in selection.kinds or KINDS
                     for form in selection.memory or ("plain",)
-                    if kind != "whole" or exact_on_whole(laid, direction)
+                    if kind != "whole" or exact_on_whole(laid, direction, dtype)
                 ]
             if cases:
                 yield cases
