@@ -92,8 +92,8 @@ def to_layout(array: np.ndarray, layout: str) -> np.ndarray:
 
 
 def check(what: tuple[Any, ...], got: np.ndarray, expected: np.ndarray, exact: bool = True) -> None:
-    # Sums of positive numbers: their E has the result itself as its unit at least; the bound is 8.
     rtol = 0 if exact else 8 * np.finfo(got.dtype).eps
+    # Inexact ones are sums of positive numbers, whose E has the result as its unit; the bound is 8.
     if got.shape != expected.shape or not np.allclose(got, expected, rtol=rtol, atol=0):
         print("wrong:", *what)
 

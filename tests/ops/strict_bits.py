@@ -53,6 +53,7 @@ class StrictCase:
         problem = self.problem.with_layout(layout)
         if data is None:
             data = self.data(layout)
+        # Wide and NaN data overflow and are invalid on purpose; the bits are what is compared.
         with np.errstate(all="ignore"):
             outcome = testing.run_case(
                 problem, self.direction, "auto", backend, data, precision="strict"

@@ -82,15 +82,17 @@ class TestWorkedNumbers:
             return_stats=True,
             layout=layout,
         )
-        once = np.finfo(kept).eps  # sums of these are exact: a root, a division, a rounding
+        once = np.finfo(kept).eps
         np.testing.assert_array_equal(mean, [2.5, 10])
+        # Its sums are exact: the root and the division round, by half an eps each.
         np.testing.assert_allclose(invstd, [1.25001**-0.5, 5.00001**-0.5], rtol=once)
         second = 3 * 2 * WORKED_Y * np.sqrt(1.25001 / 5.00001) + 1
         expected = images([WORKED_Y, second], np.float64, layout)
         assert y.dtype == x.dtype
         np.testing.assert_allclose(y.astype(np.float64), expected, rtol=TOLERANCE[dtype])
-        # The variance that is kept is divided by m - 1: 5/3 and 20/3.
+        # A product and a sum round, by half an eps each.
         np.testing.assert_allclose(running_mean, [0.9 + 0.25, 1.8 + 1], rtol=once)
+        # The same, of a variance divided by m - 1: 5/3 and 20/3.
         np.testing.assert_allclose(running_var, [0.9 + 0.5 / 3, 2.7 + 2 / 3], rtol=once)
 
     def test_inference(self, way, dtype, layout):
@@ -119,8 +121,8 @@ def test_worked_gradient(way, dtype, layout):
     expected = images([WORKED_GRAD_X, -2 * WORKED_GRAD_X], np.float64, layout)
     # Its terms are up to twice the result.
     np.testing.assert_allclose(grad_x.astype(np.float64), expected, rtol=2 * TOLERANCE[dtype])
-    # Two roundings: of invstd as it is given, and of the product with it.
     once = np.finfo(kept).eps
+    # Two roundings, of half an eps each: of invstd as it is given, and of the product with it.
     np.testing.assert_allclose(grad_weight, [WORKED_Y[0], WORKED_Y[3]], rtol=once)
     np.testing.assert_array_equal(grad_bias, np.ones(2, kept), strict=True)
 
@@ -163,7 +165,8 @@ def test_running_statistics_are_within_the_bound(backend, layout, dtype):
         convkit.batch_norm(x, None, None, mean, var, training=True, momentum=0.3, layout=layout)
     for got, exact in zip((mean, var), wide[1:], strict=True):
         assert got.dtype == kept
-        bound = 8  # E of the table's row; nothing cancels, so that the unit is the result itself
+        bound = 8
+        # E of the table's row; nothing cancels, so that the unit is the result itself.
         np.testing.assert_allclose(got, exact, rtol=bound * np.finfo(kept).eps)
 
 
@@ -174,8 +177,10 @@ def test_a_mean_far_from_zero_costs_the_variance_nothing(backend):
     x = (noise + 10_000).astype(np.float32)
     with testing.use_backend(backend):
         _, mean, invstd = convkit.batch_norm(x, training=True, return_stats=True)
+    # Blocks are joined in double with what their means left over: the mean rounds once.
     np.testing.assert_allclose(mean, x.mean((0, 2, 3), np.float64), rtol=ULP["float32"] / 2)
     exact = 1 / np.sqrt(x.var((0, 2, 3), np.float64) + 1e-5)
+    # Squares summed in float32 in blocks, E of a few units, halved by the root.
     np.testing.assert_allclose(invstd, exact, rtol=DEVIATIONS)
 
 
@@ -187,6 +192,7 @@ def test_equal_values_far_from_zero_have_no_variance(backend, layout, dtype):
     with testing.use_backend(backend):
         y, mean, invstd = convkit.batch_norm(x, training=True, return_stats=True, layout=layout)
     assert (mean == x.flat[0]).all()
+    # No variance, so the root of eps and the division by it round, by half an ulp each.
     np.testing.assert_allclose(invstd, 1e-5**-0.5, rtol=ULP[dtype])
     # The mean keeps what its rounding left: without that y reaches half an ulp of x, times invstd.
     assert np.abs(y).max() < ULP[dtype]
@@ -198,7 +204,9 @@ def test_a_mean_that_drifts_over_the_batch_costs_nothing(backend):
     x = (rng.standard_normal((64, 2, 9, 9)) + 50 * np.arange(64).reshape(-1, 1, 1, 1)).astype("f4")
     with testing.use_backend(backend):
         _, mean, invstd = convkit.batch_norm(x, training=True, eps=0, return_stats=True)
+    # Blocks are joined in double with what their means left over: the mean rounds once.
     np.testing.assert_allclose(mean, x.mean((0, 2, 3), np.float64), rtol=ULP["float32"] / 2)
+    # Squares summed in float32 in blocks, E of a few units, halved by the root.
     np.testing.assert_allclose(invstd, 1 / x.std((0, 2, 3), np.float64), rtol=DEVIATIONS)
 
 
@@ -274,7 +282,9 @@ def test_running_statistics_are_changed_where_they_lie_and_nowhere_else(backend)
     expected = np.ones(3, "f4"), np.ones(3, "f4")
     reference.batch_norm(X, None, None, *expected, training=True)
     for (after, view), old, wanted in zip(memory, before, expected, strict=True):
-        np.testing.assert_allclose(view, wanted, rtol=2 * ULP["float32"])  # two rounded alike
+        # Reference and kernel round a product and a sum each, by half an ulp, and the reference
+        # its float64 result once more on its way to float32.
+        np.testing.assert_allclose(view, wanted, rtol=2 * ULP["float32"])
         view[...] = 1
         assert (after == old).all()
 
@@ -300,6 +310,7 @@ def test_an_empty_batch_still_has_its_other_results(backend, dtype):
         grads = convkit.batch_norm_grad(x, x, None, mean, invstd, training=False)
     assert y.shape == grads[0].shape == x.shape
     np.testing.assert_array_equal(mean, past)
+    # The root of a square is exact: the division alone rounds.
     np.testing.assert_allclose(invstd, 1 / past, rtol=ULP["float32"] / 2)
     assert (grads[1] == 0).all()
     assert (grads[2] == 0).all()

@@ -43,9 +43,11 @@ def test_worked_loss(way, dtype):
     z = worked.LOGITS.astype(dtype)
     loss = accepted(convkit.cross_entropy, way, z, np.array([2]))
     assert loss.shape == ()
+    # exp and log by an ulp each, two sums and a difference by half of one.
     np.testing.assert_allclose(loss, worked.LOSS, rtol=4 * np.finfo(dtype).eps)
     smoothed = accepted(convkit.cross_entropy, way, z, np.array([2]), label_smoothing=0.3)
     expected = 0.7 * worked.LOSS + 0.3 * (worked.LOSS + 1)  # the mean logit is 1 below the largest
+    # The same and a product, by half an ulp.
     np.testing.assert_allclose(smoothed, expected, rtol=4 * np.finfo(dtype).eps)
 
 
@@ -55,6 +57,7 @@ def test_worked_gradient(way, dtype):
     z, one = worked.LOGITS.astype(dtype), np.ones((), dtype)
     grad = accepted(convkit.cross_entropy_grad, way, one, z, np.array([2]))
     expected = (worked.SOFTMAX - [[0, 0, 1]]).astype(dtype)
+    # A share of 2/3 less 1 keeps the share's error, of 2.5 ulp, of a number half as large.
     np.testing.assert_allclose(grad, expected, rtol=8 * np.finfo(dtype).eps, strict=True)
 
 
@@ -67,6 +70,7 @@ def test_the_only_class_has_no_gradient(way, dtype, smoothing, shape):
     z, target = np.full(shape, 0.7, dtype), np.zeros(shape[:1] + shape[2:], int)
     for value in (1, np.inf):
         grad_loss = np.full((), value, dtype)
+        # The logits are infinite or NaN on purpose; NumPy would warn of them.
         with np.errstate(all="ignore"):
             grad = accepted(
                 convkit.cross_entropy_grad,
@@ -83,6 +87,7 @@ def test_the_only_class_has_no_gradient(way, dtype, smoothing, shape):
 @pytest.mark.parametrize("classes", [3, 70, 1100])
 class TestOddLogits:
     def loss(self, way, z, target, **options):
+        # The logits are infinite or NaN on purpose; NumPy would warn of them.
         with np.errstate(all="ignore"):
             return accepted(
                 convkit.cross_entropy, way, z, np.array([target]), reduction="none", **options
@@ -92,23 +97,29 @@ class TestOddLogits:
         z = np.full((1, classes), -1e30, dtype)
         z[0, 1] = 1e30
         assert self.loss(way, z, 1) == 0
-        np.testing.assert_allclose(self.loss(way, z, 0), 2e30, rtol=1e-6)
+        # A difference, and 1e30 as the type holds it.
+        np.testing.assert_allclose(self.loss(way, z, 0), 2e30, rtol=np.finfo(dtype).eps)
 
     def test_a_class_ruled_out_by_minus_infinity_costs_infinity(self, way, dtype, classes):
         z = np.zeros((1, classes), dtype)
         z[0, 2] = -np.inf
         assert self.loss(way, z, 2) == np.inf
-        np.testing.assert_allclose(self.loss(way, z, 0), np.log(classes - 1), rtol=1e-6)
+        # Exact sums of ones; log by about an ulp.
+        np.testing.assert_allclose(
+            self.loss(way, z, 0), np.log(classes - 1), rtol=2 * np.finfo(dtype).eps
+        )
         assert self.loss(way, z, 0, label_smoothing=0.1) == np.inf
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
     def test_nan_and_infinity_spoil_their_position_only(self, way, dtype, classes, value):
         z = np.zeros((2, classes), dtype)
         z[0, classes - 1] = value
+        # The logits are infinite or NaN on purpose; NumPy would warn of them.
         with np.errstate(all="ignore"):
             loss = accepted(convkit.cross_entropy, way, z, np.array([0, 0]), reduction="none")
         assert np.isnan(loss[0])
-        np.testing.assert_allclose(loss[1], np.log(classes), rtol=1e-6)
+        # Exact sums of ones; log by about an ulp.
+        np.testing.assert_allclose(loss[1], np.log(classes), rtol=2 * np.finfo(dtype).eps)
 
     def test_no_class_possible_is_nan(self, way, dtype, classes):
         assert np.isnan(self.loss(way, np.full((1, classes), -np.inf, dtype), 1))
@@ -123,11 +134,13 @@ def test_an_ignored_position_counts_as_none_whatever_its_logits(way, shape):
     options = {"ignore_index": 7777, "label_smoothing": 0.1}
     clean = accepted(convkit.cross_entropy, way, z[::2], target[::2], label_smoothing=0.1)
     z[1] = np.nan
+    # The logits are infinite or NaN on purpose; NumPy would warn of them.
     with np.errstate(all="ignore"):
         loss = accepted(convkit.cross_entropy, way, z, target, **options)
         each = accepted(convkit.cross_entropy, way, z, target, reduction="none", **options)
         grad = accepted(convkit.cross_entropy_grad, way, np.ones(()), z, target, **options)
         none = accepted(convkit.cross_entropy, way, z[1:2], target[1:2], **options)
+    # float64: the same losses in sums of other lengths, a few ulp apart.
     np.testing.assert_allclose(loss, clean, rtol=1e-14)
     assert (each[1] == 0).all()
     assert (grad[1] == 0).all()
@@ -189,8 +202,10 @@ def test_the_reference_agrees_with_torch():
                 upstream = rng.standard_normal(tuple(loss.shape))
                 loss.backward(torch.tensor(upstream))
                 got = reference.cross_entropy(z, target, **options)
+                # Two float64 sums in other orders; losses near zero are differences of ones near 1.
                 np.testing.assert_allclose(got, loss.detach().numpy(), rtol=1e-13, atol=1e-15)
                 got = reference.cross_entropy_grad(np.asarray(upstream), z, target, **options)
+                # As above; a share less 1 loses digits of its own.
                 np.testing.assert_allclose(got, tensor.grad.numpy(), rtol=1e-12, atol=1e-15)
 
 
@@ -200,6 +215,7 @@ def test_numpy_scalars_are_gradients_and_no_place_for_a_result(backend):
     with testing.use_backend(backend):
         half = 0.5 * np.ones(())  # no longer an array
         got = convkit.cross_entropy_grad(half, z, target)
+        # float64, by a few ulp; a gradient that was not read would be off by a factor.
         np.testing.assert_allclose(got, 0.5 * (worked.SOFTMAX - [[0, 0, 1]]), rtol=1e-14)
         with pytest.raises(ValueError, match="out is read-only"):
             convkit.cross_entropy(z, target, out=half)
@@ -235,4 +251,5 @@ def test_a_million_equal_losses_keep_their_mean():
     z[:, 0] = 0.3
     target = np.zeros(1 << 20, int)
     exact = reference.cross_entropy(z[:1].astype(np.float64), target[:1])
+    # 2.5 float32 eps: the loss itself by about two ulp, and the mean's division.
     np.testing.assert_allclose(convkit.cross_entropy(z, target), exact, rtol=3e-7)

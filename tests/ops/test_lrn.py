@@ -52,6 +52,7 @@ class TestForward:
         x = in_layout(worked.CHANNELS, dtype, layout)
         y = accepted(convkit.local_response_norm, way, x, *numbers, layout=layout)
         expected = in_layout([float(v) for v in expected.split()], dtype, layout)
+        # Whole sums; a product, a sum and a power of about an ulp, a division.
         np.testing.assert_allclose(y, expected, rtol=3 * np.finfo(dtype).eps, strict=True)
 
     def test_no_sum_at_all_divides_by_zero(self, way, dtype, layout):
@@ -106,6 +107,7 @@ class TestGradient:
             convkit.local_response_norm_grad, way, grad_y, x, *worked.LRN[-1][0], layout=layout
         )
         expected = in_layout([float(v) for v in worked.LRN_GRAD.split()], dtype, layout)
+        # The same, and a second product and difference.
         np.testing.assert_allclose(got, expected, rtol=4 * np.finfo(dtype).eps, strict=True)
 
     def test_power_zero_passes_the_gradient_on(self, way, dtype, layout):
@@ -125,6 +127,7 @@ def test_gradient_of_a_power_that_amplifies(way, beta):
     numbers = (3, 1.5, beta, 1.0)
     got = accepted(convkit.local_response_norm_grad, way, grad_y, x, *numbers)
     expected = reference.local_response_norm_grad(grad_y, x, *numbers)
+    # float64: powers and sums by a few hundred ulp at most; two terms may cancel.
     np.testing.assert_allclose(got, expected, rtol=1e-13, atol=1e-14)
 
 
@@ -137,8 +140,10 @@ def test_the_reference_agrees_with_torch(size):
     y = torch.nn.functional.local_response_norm(tensor, size, 0.7, 0.6, 1.5)
     y.backward(torch.tensor(grad_y))
     got = reference.local_response_norm(x, size, 0.7, 0.6, 1.5)
+    # float64 beside torch's own average pool and power, whose order is another.
     np.testing.assert_allclose(got, y.detach().numpy(), rtol=1e-13)
     got = reference.local_response_norm_grad(grad_y, x, size, 0.7, 0.6, 1.5)
+    # The tape adds the two terms of each pixel, which may cancel, in another order.
     np.testing.assert_allclose(got, tensor.grad.numpy(), rtol=1e-11, atol=1e-13)
 
 

@@ -89,6 +89,7 @@ def test_an_image_has_the_bits_alone_that_it_has_in_a_batch(op):
 
 
 def strict_outputs(case: StrictCase, data: dict[str, np.ndarray]) -> list[np.ndarray]:
+    # Wide and NaN data overflow and are invalid on purpose; the bits are what is compared.
     with np.errstate(all="ignore"):
         outcome = testing.run_case(
             case.problem, case.direction, "auto", "cpu", data, precision="strict"

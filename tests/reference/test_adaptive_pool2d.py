@@ -55,6 +55,7 @@ def test_pools_agree_with_a_loop_over_pixels(sides, output):
         numbers = np.array([h * sides[1] + w for h, w in places])
         np.testing.assert_array_equal(largest[:, :, p, q], values.max(-1))
         np.testing.assert_array_equal(indices[:, :, p, q], numbers[values.argmax(-1)])
+        # The same float64 terms in another order.
         np.testing.assert_allclose(mean[:, :, p, q], values.sum(-1) / len(places), rtol=1e-14)
 
 

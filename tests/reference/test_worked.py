@@ -94,20 +94,24 @@ def test_gram_gives_the_worked_numbers():
 @pytest.mark.parametrize(("numbers", "expected"), worked.LRN)
 def test_local_response_norm_gives_the_worked_numbers(numbers, expected):
     got = reference.local_response_norm(worked.CHANNELS, *numbers)
+    # NumPy's power and division, by an ulp or two.
     np.testing.assert_allclose(got, rows(expected).reshape(1, 6, 1, 1), rtol=1e-15)
 
 
 def test_local_response_norm_gradient_gives_the_worked_numbers():
     grad_y = np.eye(1, 6).reshape(1, 6, 1, 1)
     got = reference.local_response_norm_grad(grad_y, worked.CHANNELS, *worked.LRN[-1][0])
+    # The same.
     np.testing.assert_allclose(got, rows(worked.LRN_GRAD).reshape(1, 6, 1, 1), rtol=1e-15)
 
 
 def test_cross_entropy_gives_the_worked_numbers():
     target = np.array([2])
     got = reference.cross_entropy(worked.LOGITS, target)
+    # NumPy's exp and log, by an ulp or two.
     np.testing.assert_allclose(got, worked.LOSS, rtol=1e-15)
     grad = reference.cross_entropy_grad(np.ones(()), worked.LOGITS, target)
+    # The same.
     np.testing.assert_allclose(grad, worked.SOFTMAX - [[0, 0, 1]], rtol=1e-15)
 
 

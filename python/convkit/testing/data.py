@@ -157,7 +157,7 @@ def exact_on_whole(problem: Problem, direction: str, dtype: str = "float32") -> 
     if factor is None:
         return False
     multiples = factor * np.arange(1, _LARGEST_WHOLE + 1)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # infinity is no multiple, as asked
         return bool(np.all(multiples.astype(as_dtype(dtype)).astype(np.float64) == multiples))
 
 

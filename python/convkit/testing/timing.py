@@ -186,7 +186,7 @@ def _first_calls(calls: dict[str, Call], way: Way) -> tuple[dict[str, float], di
         try:
             call()  # pays for threads that start and pages that are new
             once[name] = max(clock(call, way.wait), 1e-9)
-        except Exception as error:
+        except Exception as error:  # its text stands in the row in place of a time
             failed[name] = f"{type(error).__name__}: {error}"
     return once, failed
 

@@ -190,7 +190,7 @@ def load_stranger(text: str) -> Stranger:
         sys.path.insert(0, os.getcwd())  # a file in the folder where one stands, as python -m has
     try:
         found = getattr(importlib.import_module(module), name)
-    except Exception as error:
+    except Exception as error:  # whatever the user's module raises when it is imported
         raise InputError(f"--with {text}: {type(error).__name__}: {error}") from None
     if not callable(found):
         raise InputError(f"--with {text}: {name} is {type(found).__name__}, must be callable")
