@@ -3,6 +3,7 @@
 // each lane makes its sum in the stated order.
 #pragma once
 
+#include "core/algorithm.h"
 #include "core/strict_terms.h"
 #include "cpu/gemm.h"
 #include "cpu/strict.h"
@@ -49,15 +50,17 @@ static CK_INLINE void store_lanes(Vec<T> v, T* to, int64_t lane_stride, int64_t 
 }
 
 template <class T, class Op>
-static void run_strict_windows(const StrictPlanes& planes, const Op& op, const void* source,
-                               const int64_t* indices, void* result, int thread_count) {
+static void run_strict_windows(const char*, const StrictPlanes& planes, const Op& op,
+                               const void* source, const int64_t* indices, void* result,
+                               const Execution& execution) {
   const bool last = planes.channels_last;
   const int64_t images = last ? planes.n : 1, channels = last ? planes.c : planes.n * planes.c;
   const int64_t pixels = planes.rows * planes.columns, groups = ceil_div(channels, kLanes<T>);
   const int64_t pixel_stride = last ? planes.c : 1;
   const int64_t source_lane = last ? 1 : planes.source_pixels, result_lane = last ? 1 : pixels;
   constexpr int64_t kStepsPerPixel = 32;  // multiplications that take as long, about
-  const int threads = useful_threads(images * channels * pixels * kStepsPerPixel, thread_count);
+  const int threads =
+      useful_threads(images * channels * pixels * kStepsPerPixel, execution.threads);
   run_tasks(images * groups * planes.rows, threads, [&](int64_t task, int64_t) {
     const int64_t row = task % planes.rows, first = task / planes.rows % groups * kLanes<T>;
     const int64_t image = task / planes.rows / groups;

@@ -2,6 +2,7 @@
 // (ops/pool2d/strict.h): a thread makes one number, neighbours in memory by neighbouring threads.
 #pragma once
 
+#include "core/algorithm.h"
 #include "core/strict_terms.h"
 #include "gpu/element.cuh"
 
@@ -45,13 +46,14 @@ __global__ void __launch_bounds__(kStrictThreads)
 template <class T, class Op>
 static void run_strict_windows(const char* name, const StrictPlanes& planes, const Op& op,
                                const void* source, const int64_t* indices, void* result,
-                               void* stream) {
+                               const Execution& execution) {
   const int64_t blocks =
       ceil_div(planes.n * planes.c * planes.rows * planes.columns, kStrictThreads);
   for (int64_t first = 0; first < blocks; first += kStrictBlocks) {
-    launch<add_windows<T, Op>>(
-        name, dim3(unsigned(smaller(kStrictBlocks, blocks - first))), dim3(kStrictThreads), 0,
-        stream, planes, op, static_cast<const T*>(source), indices, static_cast<T*>(result), first);
+    launch<add_windows<T, Op>>(name, dim3(unsigned(smaller(kStrictBlocks, blocks - first))),
+                               dim3(kStrictThreads), 0, execution.stream, planes, op,
+                               static_cast<const T*>(source), indices, static_cast<T*>(result),
+                               first);
   }
 }
 

@@ -57,5 +57,11 @@ struct AdaptiveGradient {
   }
 };
 
+// For profilers and reports of the GPU's side.
+static inline const char* strict_name(const AdaptivePool2dProblem&, Direction direction) {
+  return direction == Direction::kFprop ? "adaptive_pool2d.fprop.strict"
+                                        : "adaptive_pool2d.dgrad.strict";
+}
+
 }  // namespace CK_BUILD
 }  // namespace ck

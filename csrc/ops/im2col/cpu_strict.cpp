@@ -23,8 +23,8 @@ template <class T>
 void run_typed(const Im2colProblem& p, const Im2colArrays& arrays, const Execution& execution) {
   const StrictPlanes pixels = {p.layout == Layout::kNHWC, p.n, p.c,
                                p.r * p.s * p.p * p.q,     p.h, p.w};
-  run_strict_windows<T>(pixels, ColumnsToImage{p}, arrays.in, nullptr, arrays.out,
-                        execution.threads);
+  run_strict_windows<T>("im2col.dgrad.strict", pixels, ColumnsToImage{p}, arrays.in, nullptr,
+                        arrays.out, execution);
 }
 
 void run(const Im2colProblem& p, Direction direction, const Im2colArrays& arrays,

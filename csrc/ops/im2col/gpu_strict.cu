@@ -24,7 +24,7 @@ void run_typed(const Im2colProblem& p, const Im2colArrays& arrays, const Executi
   const StrictPlanes pixels = {p.layout == Layout::kNHWC, p.n, p.c,
                                p.r * p.s * p.p * p.q,     p.h, p.w};
   run_strict_windows<T>("im2col.dgrad.strict", pixels, ColumnsToImage{p}, arrays.in, nullptr,
-                        arrays.out, execution.stream);
+                        arrays.out, execution);
 }
 
 void run(const Im2colProblem& p, Direction direction, const Im2colArrays& arrays,

@@ -1,58 +1,17 @@
-// pool2d.{fprop,dgrad}.strict on the CPU: a lane makes
-// one number, its terms in the order of ops/pool2d/strict.h. A maximum is exact in any order:
-// direct makes it.
+// pool2d.{fprop,dgrad}.strict on the CPU: see ops/pool2d/strict_pools.h.
 #include "cpu/strict_windows.h"
 #include "ops/pool2d/strict.h"
+#include "ops/pool2d/strict_pools.h"
 
 namespace ck {
 namespace CK_ISA {
 
 extern const Pool2dKernel pool2d_direct;
 
-namespace {
-
-Reason supports(const Pool2dProblem& p, Direction direction) {
-  return p.is_max && direction == Direction::kFprop ? pool2d_direct.supports(p, direction)
-                                                    : accepted();
-}
-
-int64_t workspace_bytes(const Pool2dProblem& p, Direction direction, int threads) {
-  const bool is_direct = p.is_max && direction == Direction::kFprop;
-  return is_direct ? pool2d_direct.workspace_bytes(p, direction, threads) : 0;
-}
-
-template <class T>
-void run_typed(const Pool2dProblem& p, Direction direction, const Pool2dArrays& arrays,
-               const Execution& execution) {
-  const StrictPlanes windows = {p.layout == Layout::kNHWC, p.n, p.c, p.h * p.w, p.p, p.q};
-  const StrictPlanes pixels = {p.layout == Layout::kNHWC, p.n, p.c, p.p * p.q, p.h, p.w};
-  if (direction == Direction::kFprop) {
-    run_strict_windows<T>(windows, AveragePool{p}, arrays.x, nullptr, arrays.out,
-                          execution.threads);
-  } else if (p.is_max) {
-    run_strict_windows<T>(pixels, MaxPoolGradient{p}, arrays.y, arrays.indices_in, arrays.out,
-                          execution.threads);
-  } else {
-    run_strict_windows<T>(pixels, AveragePoolGradient{p}, arrays.y, nullptr, arrays.out,
-                          execution.threads);
-  }
-}
-
-void run(const Pool2dProblem& p, Direction direction, const Pool2dArrays& arrays,
-         const Execution& execution) {
-  if (p.is_max && direction == Direction::kFprop)
-    return pool2d_direct.run(p, direction, arrays, execution);
-  if (p.dtype == DType::kFloat32) {
-    run_typed<float>(p, direction, arrays, execution);
-  } else {
-    run_typed<double>(p, direction, arrays, execution);
-  }
-}
-
-}  // namespace
-
+using Strict =
+    StrictPools<Pool2dProblem, AveragePool, MaxPoolGradient, AveragePoolGradient, pool2d_direct>;
 extern const Pool2dKernel pool2d_strict;
-const Pool2dKernel pool2d_strict = {supports, workspace_bytes, run};
+const Pool2dKernel pool2d_strict = {Strict::supports, Strict::workspace_bytes, Strict::run};
 
 }  // namespace CK_ISA
 }  // namespace ck

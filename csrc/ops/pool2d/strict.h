@@ -93,5 +93,10 @@ struct MaxPoolGradient {
   }
 };
 
+// For profilers and reports of the GPU's side.
+static inline const char* strict_name(const Pool2dProblem&, Direction direction) {
+  return direction == Direction::kFprop ? "pool2d.fprop.strict" : "pool2d.dgrad.strict";
+}
+
 }  // namespace CK_BUILD
 }  // namespace ck
