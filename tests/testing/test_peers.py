@@ -86,6 +86,20 @@ def test_torch_stands_for_both_memory_formats():
     assert names("gram", "n1c4h5w5", keys=both) == ["torch"]
 
 
+def test_a_peer_that_cannot_be_made_fails_in_its_own_row_alone(monkeypatch):
+    def broken(*_args):
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr("convkit.testing.peers.scipy.make", broken)
+    problem = parse("conv2d", "n1c3h9w9-k4r3s3-st1-pd1")
+    data = make_data(problem, "fprop")
+    keys = ("scipy", "numpy")
+    made = peers(problem, "fprop", data, backend="cpu", threads=1, keys=keys)
+    assert [peer.name for peer in made] == ["SciPy", "NumPy"]
+    with pytest.raises(RuntimeError, match="no such kernel"):
+        made[0].call()
+
+
 def test_running_statistics_stay_as_they_were():
     problem = parse("batch_norm", "n3c4h5w6-train-weight-bias")
     data = make_data(problem, "fprop")
@@ -107,6 +121,7 @@ def test_onnx_runtime_has_the_forward_directions_and_the_transposed_convolution(
     for op, line in [
         ("adaptive_pool2d", "avg-n1c4h9w9-global"),
         ("batch_norm", "n3c4h5w6-weight-bias-relu"),
+        ("lrn", "n2c7h3w4-size5-alpha0.3-beta0.75-k2"),
     ]:
         assert names(op, line, keys=("onnxruntime",)) == ["ONNX Runtime"]
 

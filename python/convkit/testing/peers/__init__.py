@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -59,10 +59,18 @@ def peers(
     for key in keys:
         if not importable(key):
             continue
-        made = _make(key, problem, direction, data, backend, threads)
+        name = KNOWN[key][0]
+        try:
+            made = _make(key, problem, direction, data, backend, threads)
+        except Exception as error:  # another library's; its row says so, the others go on
+            made = partial(_raise, error), _to_numpy
         if made is not None:
-            found.append(Peer(KNOWN[key][0], *made))
+            found.append(Peer(name, *made))
     return found
+
+
+def _raise(error: Exception) -> Any:
+    raise error
 
 
 def _make(

@@ -70,8 +70,9 @@ def _graph(problem: Problem, direction: str, data: dict[str, Any]) -> _Graph | N
     if isinstance(problem, Lrn):
         if direction != "fprop" or problem.size % 2 == 0:  # its even windows lie elsewhere
             return None
-        names = ("size", "alpha", "beta")
-        rule = {name: getattr(problem, name) for name in names} | {"bias": problem.k}
+        # ONNX takes no whole number where it asks for a float.
+        rule = {"size": problem.size, "alpha": float(problem.alpha)}
+        rule |= {"beta": float(problem.beta), "bias": float(problem.k)}
         return _Graph("LRN", {"x": data["x"]}, {"y": problem.y_shape}, attributes=rule)
     if isinstance(problem, AdaptivePool2d) and problem.output == (1, 1) and direction == "fprop":
         node = {"max": "GlobalMaxPool", "avg": "GlobalAveragePool"}[problem.kind]
