@@ -13,6 +13,7 @@
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #include "core/error.h"
 
@@ -21,10 +22,33 @@ namespace {
 
 constexpr int kMaxThreads = 256;
 constexpr auto kPollInterval = std::chrono::milliseconds(50);
+// A thread that sleeps is woken in 50 us. One that looks for work as long as that loses no more
+// than twice what it would have.
+constexpr auto kLookOut = std::chrono::microseconds(100);
 
 std::atomic<bool (*)()> interrupt_hook{nullptr};
 thread_local bool inside_loop = false;
 thread_local bool is_helper = false;  // a thread of the pool: no Python signal reaches it
+
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Returns when the number is another, at first without sleeping.
+template <class Number>
+void wait_for_change(const std::atomic<Number>& number, Number old) {
+  const auto end = std::chrono::steady_clock::now() + kLookOut;
+  do {
+    for (int i = 0; i < 16; ++i, relax()) {
+      if (number.load() != old) return;
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  number.wait(old);
+}
 
 class Pool {
  public:
@@ -33,6 +57,7 @@ class Pool {
     std::unique_lock lock(busy_, std::try_to_lock);
     if (!lock.owns_lock()) return false;
     start_workers(threads - 1);
+    leave_core_to_caller();
     count_ = count;
     body_ = body;
     context_ = context;
@@ -49,11 +74,42 @@ class Pool {
   }
 
  private:
+  struct Helper {
+    pthread_t thread;
+    cpu_set_t home;   // the cores that the process lets it use
+    cpu_set_t given;  // those without the caller's
+  };
+
   // Fewer where the system has no room for more: the loop is then slower, not wrong.
   void start_workers(int wanted) {
     try {
-      for (; started_ < wanted; ++started_) std::thread([this] { worker(); }).detach();
+      while (int(helpers_.size()) < wanted) {
+        helpers_.reserve(helpers_.size() + 1);
+        std::thread thread([this] { worker(); });
+        helpers_.push_back({thread.native_handle(), {}, {}});
+        thread.detach();
+        caller_core_ = -1;
+      }
     } catch (const std::system_error&) {
+    }
+  }
+
+  // A system may wake helpers on the core of the thread that wakes them though others are idle: to
+  // a virtual machine a core that sleeps looks taken. They would then get nothing done until it
+  // balances its load, milliseconds later. So the caller's core is not theirs.
+  void leave_core_to_caller() {
+    const int core = sched_getcpu();
+    if (core == caller_core_ || core < 0 || core >= CPU_SETSIZE) return;
+    caller_core_ = core;
+    for (Helper& helper : helpers_) {
+      cpu_set_t now;
+      if (pthread_getaffinity_np(helper.thread, sizeof now, &now) != 0) continue;
+      if (!CPU_EQUAL(&now, &helper.given)) helper.home = now;  // new, or the user has set it
+      helper.given = helper.home;
+      CPU_CLR(core, &helper.given);
+      if (CPU_COUNT(&helper.given) == 0) helper.given = helper.home;
+      if (!CPU_EQUAL(&helper.given, &now))
+        pthread_setaffinity_np(helper.thread, sizeof helper.given, &helper.given);
     }
   }
 
@@ -61,7 +117,7 @@ class Pool {
     inside_loop = is_helper = true;
     uint32_t seen = 0;
     for (;;) {
-      generation_.wait(seen);
+      wait_for_change(generation_, seen);
       seen = generation_.load();
       int helpers = gate_.load();
       while (helpers >= 0 && helpers < max_helpers_.load()) {
@@ -93,12 +149,13 @@ class Pool {
     for (;;) {
       int idle = 0;
       if (gate_.compare_exchange_strong(idle, -1)) return;
-      gate_.wait(idle);
+      wait_for_change(gate_, idle);
     }
   }
 
   std::mutex busy_;
-  int started_ = 0;
+  std::vector<Helper> helpers_;
+  int caller_core_ = -1;  // the one that helpers leave alone
   std::atomic<uint32_t> generation_{0};
   std::atomic<int> gate_{-1};  // helpers at work, or -1 while closed
   std::atomic<int> max_helpers_{0};

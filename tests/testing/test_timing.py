@@ -214,6 +214,26 @@ def test_drift_and_preemption_are_told():
     assert timing.drift_of([], 1.0) == 0
 
 
+def test_threads_that_look_for_work_are_seen(tmp_path):
+    for name, stat in {"1": "1 (a) R) S 1 2", "2": "2 (own) R 1 2"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "stat").write_text(stat)
+    (tmp_path / "3").mkdir()  # has ended
+    own = timing.threading.get_native_id()
+    (tmp_path / "2").rename(tmp_path / str(own))
+    assert not timing._others_run(str(tmp_path))
+    (tmp_path / "1" / "stat").write_text("1 (a) R) R 1 2")
+    assert timing._others_run(str(tmp_path))
+    assert not timing._others_run(str(tmp_path / "none"))
+
+
+def test_a_call_waits_for_the_threads_of_the_one_before(monkeypatch):
+    running = [True, True, False]
+    monkeypatch.setattr(timing, "_others_run", lambda: running.pop(0) if running else False)
+    race({"a": lambda: None}, seconds=0, least=1, most=1, way=Way(pools=True))
+    assert running == []
+
+
 def test_the_load_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(timing.os, "sysconf", lambda name: 100)
     file = tmp_path / "stat"

@@ -11,6 +11,7 @@ import hashlib
 import math
 import os
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -171,6 +172,7 @@ def race(
             sample, undisturbed = _sample(calls[name], once[name], way)
             samples[name].append(sample)
             taken, preempted = taken + 1, preempted + (not undisturbed)
+        reference_loop()  # brings its bytes back into the caches
         reference.append(clock(reference_loop))
         over = time.perf_counter() - start > seconds
         if done + 1 >= least and (over or (done % 4 == 3 and _narrow(samples, precision))):
@@ -238,14 +240,33 @@ def _narrow(samples: dict[str, Samples], precision: float) -> bool:
     return all(median_interval(r).width <= precision for r in found if len(r) >= FEWEST)
 
 
-def _settle(longest: float = 0.05) -> None:
-    """Waits until no thread of this process works: pools of other libraries spin for a while."""
+def _settle(longest: float = 0.25) -> None:
+    """Waits until all other threads of this process sleep: those of a pool look for work at first.
+
+    7 ms for torch's, 100 ms for NumPy's OpenBLAS. The process's own clock would not tell: the
+    system adds what another core does only at its ticks.
+    """
     end = time.perf_counter() + longest
-    while time.perf_counter() < end:
-        start, used = time.perf_counter(), time.process_time()
-        time.sleep(0.001)
-        if time.process_time() - used < 0.2 * (time.perf_counter() - start):
-            return
+    while _others_run() and time.perf_counter() < end:
+        time.sleep(0.0005)
+
+
+def _others_run(folder: str = "/proc/self/task") -> bool:
+    """Whether another thread of this process runs or waits for a core; False where none can tell."""
+    own = str(threading.get_native_id())
+    try:
+        threads = os.listdir(folder)
+    except OSError:
+        return False
+    return any(_state(f"{folder}/{one}/stat") == "R" for one in threads if one != own)
+
+
+def _state(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(") ")[2][:1]  # before it: a name of any letters
+    except OSError:  # it has just ended
+        return ""
 
 
 _FIXED = bytes(range(256)) * 1024

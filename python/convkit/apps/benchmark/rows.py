@@ -208,7 +208,7 @@ def _race(
         way=Way(
             waiter(row.backend),
             _evictor(row.backend) if row.cold else None,
-            pools=row.threads > 1 and row.backend == "cpu" and len(calls) > 1,
+            pools=row.threads > 1 and row.backend == "cpu",
         ),
         place=place if row.backend == "cpu" else None,
     )
