@@ -130,6 +130,15 @@ DType Request::common_dtype(std::initializer_list<const char*> arrays) const {
   return first == "float64" ? DType::kFloat64 : DType::kFloat32;
 }
 
+int64_t Request::itemsize(const char* array) const {
+  const std::string name = dtype_of(array);
+  if (const int64_t size = itemsize_of(name)) return size;
+  throw_type_error(
+      "%s: %s.dtype is %.80s, must be bool, an integer, float or complex of at most 64 "
+      "bits a number, or bfloat16",
+      op(), array, name.c_str());
+}
+
 std::string Request::dtype_of(const char* array) const {
   return py::object(arrays_[array]).cast<py::tuple>()[1].cast<std::string>();
 }
@@ -309,7 +318,17 @@ int Request::word(const char* name, std::initializer_list<const char*> known) co
 }
 
 int64_t itemsize_of(const std::string& dtype) {
-  return is_16_bit(dtype) ? 2 : dtype == "float32" ? 4 : 8;
+  static constexpr struct {
+    const char* name;
+    int64_t bytes;
+  } kTypes[] = {{"float32", 4}, {"float64", 8},   {"float16", 2},    {"bfloat16", 2},
+                {"int64", 8},   {"int32", 4},     {"int16", 2},      {"int8", 1},
+                {"uint64", 8},  {"uint32", 4},    {"uint16", 2},     {"uint8", 1},
+                {"bool", 1},    {"complex64", 8}, {"complex128", 16}};
+  for (const auto& type : kTypes) {
+    if (dtype == type.name) return type.bytes;
+  }
+  return 0;
 }
 
 const char* backend_name(Backend backend) {

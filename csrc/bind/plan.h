@@ -4,6 +4,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <span>
@@ -98,6 +99,7 @@ class Request {
   Shape required_shape(const char* array) const;  // TypeError where the array is None
   // The type that kernels compute in: float32 for arrays of float16 and bfloat16.
   DType common_dtype(std::initializer_list<const char*> arrays) const;
+  int64_t itemsize(const char* array) const;  // of any type of numbers
   std::string dtype_of(const char* array) const;
   std::string result_dtype() const;                                // that of the first array
   void require_dtype(const char* array, const char* dtype) const;  // of an array that is not None
@@ -132,7 +134,7 @@ class Request {
   Precision precision_ = Precision::kHigh;
 };
 
-int64_t itemsize_of(const std::string& dtype);
+int64_t itemsize_of(const std::string& dtype);  // 0 of what is no type of numbers
 const char* backend_name(Backend backend);
 Backend parse_backend(const std::string& name);
 [[noreturn]] void throw_no_algorithm(const Request& request,
@@ -146,6 +148,16 @@ std::string over_limit(const Request& request, int64_t workspace_bytes);
 std::string why_in_order(const Request& request, const std::vector<Candidate>& candidates,
                          const std::string& taken, const Preference& preference);
 
+// What runs on a result once the kernel has made it; nothing where `run` is empty. It gets the
+// kernel's workspace.
+template <class Problem>
+struct Finish {
+  std::function<int64_t(const Problem&)> workspace_bytes;
+  std::function<void(const Problem&, std::span<void* const> inputs, std::span<void* const> outputs,
+                     const Execution&)>
+      run;
+};
+
 // What a call asks for: a direction of a problem, and the arrays that come out.
 template <class Problem>
 struct Task {
@@ -153,6 +165,8 @@ struct Task {
   Direction direction;
   std::vector<OutputSpec> outputs;
   BatchRule batch = {direction != Direction::kWgrad};
+  Finish<Problem> finish = {};
+  bool moves_items = false;  // of any type, as they are: those of 16 bits are not widened
 };
 
 template <class Row>
@@ -180,32 +194,35 @@ Plan make_plan(const Request& request, const Selection<AlgorithmRow<Problem, Arr
   plan.input_bytes = request.input_bytes();
   plan.outputs = task.outputs;
   plan.max_workspace = request.max_workspace();
-  plan.workspace_bytes = [=](int threads) {
-    return kernel->workspace_bytes(problem, direction, threads);
+  const Finish<Problem> finish = task.finish;
+  const auto workspace_of = [=](const Problem& p, int threads) {
+    const int64_t bytes = kernel->workspace_bytes(p, direction, threads);
+    return finish.run ? std::max(bytes, finish.workspace_bytes(p)) : bytes;
   };
-  plan.run = [=](std::span<void* const> inputs, std::span<void* const> results,
-                 const Execution& execution) {
+  const auto run_on = [=](const Problem& p, std::span<void* const> inputs,
+                          std::span<void* const> results, const Execution& execution) {
     Arrays arrays{};
     fill(arrays, inputs, results);
-    kernel->run(problem, direction, arrays, execution);
+    kernel->run(p, direction, arrays, execution);
+    if (finish.run) finish.run(p, inputs, results, execution);
   };
+  plan.workspace_bytes = [=](int threads) { return workspace_of(problem, threads); };
+  plan.run = [=](std::span<void* const> inputs, std::span<void* const> results,
+                 const Execution& execution) { run_on(problem, inputs, results, execution); };
   if constexpr (requires { problem.n; }) {
-    if (is_16_bit(request.result_dtype())) {
+    if (is_16_bit(request.result_dtype()) && !task.moves_items) {
       const auto of_images = [=](int64_t images) {
         Problem piece = problem;
         piece.n = images;
         return piece;
       };
-      store_in_16_bits(plan, request.arrays(), problem.n, task.batch,
-                       {[=](int64_t images, int threads) {
-                          return kernel->workspace_bytes(of_images(images), direction, threads);
-                        },
-                        [=](int64_t images, std::span<void* const> inputs,
-                            std::span<void* const> results, const Execution& execution) {
-                          Arrays arrays{};
-                          fill(arrays, inputs, results);
-                          kernel->run(of_images(images), direction, arrays, execution);
-                        }});
+      store_in_16_bits(
+          plan, request.arrays(), problem.n, task.batch,
+          {[=](int64_t images, int threads) { return workspace_of(of_images(images), threads); },
+           [=](int64_t images, std::span<void* const> inputs, std::span<void* const> results,
+               const Execution& execution) {
+             run_on(of_images(images), inputs, results, execution);
+           }});
     }
   }
   return plan;

@@ -42,6 +42,13 @@ void check_rank(const char* op, const char* what, const Shape& shape, size_t ran
   throw_value_error("%s: %s is %s, needs %zu dimensions", op, what, to_text(shape).c_str(), rank);
 }
 
+void check_shape(const char* op, const char* what, const Shape& shape, const Shape& expected,
+                 const char* why) {
+  if (shape == expected) return;
+  throw_value_error("%s: %s is %s, must be %s (%s)", op, what, to_text(shape).c_str(),
+                    to_text(expected).c_str(), why);
+}
+
 void check_extent(const char* op, const char* what, const Shape& shape, int64_t itemsize,
                   int64_t first_minimum, int64_t rest_minimum) {
   int64_t bytes = itemsize;

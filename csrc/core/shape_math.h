@@ -38,6 +38,9 @@ void check_rank(const char* op, const char* what, const Shape& shape, size_t ran
 // Dimensions >= 0 (>= 1 where `minimum` says so) and at most kMaxBytes in all.
 void check_extent(const char* op, const char* what, const Shape& shape, int64_t itemsize,
                   int64_t first_minimum, int64_t rest_minimum);
+// `why` follows in brackets what the shape must be.
+void check_shape(const char* op, const char* what, const Shape& shape, const Shape& expected,
+                 const char* why);
 void check_pair(const char* op, const char* name, Pair value, int64_t minimum);
 
 struct Geometry {

@@ -28,9 +28,39 @@ static void fill(T* to, int64_t count, T value) {
   for (int64_t i = 0; i < count; ++i) to[i] = value;
 }
 
+// Copies from `bytes` to 2 * `bytes` as two pieces that may overlap.
+template <int kBytes>
+static CK_INLINE void move_both_ends(char* to, const char* from, int64_t bytes) {
+  char first[kBytes], last[kBytes];
+  __builtin_memcpy(first, from, kBytes);
+  __builtin_memcpy(last, from + bytes - kBytes, kBytes);
+  __builtin_memcpy(to, first, kBytes);
+  __builtin_memcpy(to + bytes - kBytes, last, kBytes);
+}
+
 // A copy that does not call memcpy for a handful of elements.
 template <class T>
 static CK_INLINE void move(T* __restrict__ to, const T* __restrict__ from, int64_t count) {
+  const int64_t bytes = count * int64_t(sizeof(T));
+  char* const target = reinterpret_cast<char*>(to);
+  const char* const source = reinterpret_cast<const char*>(from);
+  if (bytes > 64) {
+    __builtin_memcpy(to, from, bytes);
+  } else if (bytes >= 32) {
+    move_both_ends<32>(target, source, bytes);
+  } else if (bytes >= 16) {
+    move_both_ends<16>(target, source, bytes);
+  } else if (bytes >= 8) {
+    move_both_ends<8>(target, source, bytes);
+  } else if (bytes >= 4) {
+    move_both_ends<4>(target, source, bytes);
+  } else {
+    for (int64_t i = 0; i < count; ++i) to[i] = from[i];
+  }
+}
+
+template <class T>
+static CK_INLINE void move_floats(T* __restrict__ to, const T* __restrict__ from, int64_t count) {
   if (count > 16 * kLanes<T>) {
     __builtin_memcpy(to, from, count * sizeof(T));
     return;
@@ -38,6 +68,14 @@ static CK_INLINE void move(T* __restrict__ to, const T* __restrict__ from, int64
   for (int64_t i = 0; i < count; i += kLanes<T>) {
     Vec<T>::load_first(from + i, count - i).store_first(to + i, count - i);
   }
+}
+
+static CK_INLINE void move(float* __restrict__ to, const float* __restrict__ from, int64_t count) {
+  move_floats(to, from, count);
+}
+static CK_INLINE void move(double* __restrict__ to, const double* __restrict__ from,
+                           int64_t count) {
+  move_floats(to, from, count);
 }
 
 // Moves `count` pixels of `width` elements between arrays of different pixel pitch.

@@ -21,7 +21,7 @@ static __device__ __forceinline__ double fma_rn(double a, double b, double c) {
 
 // One to four neighbours in memory, moved by one instruction.
 template <class T, int kCount>
-struct alignas(kCount * sizeof(T)) Pack {
+struct alignas(kCount * alignof(T)) Pack {
   T value[kCount];
 };
 
@@ -37,7 +37,7 @@ template <class T, int kCount>
 static __device__ __forceinline__ Pack<T, kCount> zero_pack() {
   Pack<T, kCount> pack;
 #pragma unroll
-  for (int i = 0; i < kCount; ++i) pack.value[i] = T(0);
+  for (int i = 0; i < kCount; ++i) pack.value[i] = T{};
   return pack;
 }
 

@@ -134,7 +134,7 @@ def test_the_epilogue_and_the_limit_reach_the_call(convkit):
         ((*CONV, "--dtype", "int8", "--bias"), "x.dtype is int8"),
         ((*CONV, "--algo", "magic"), "algo is 'magic'"),
         (("conv2d", "n1c3h9w9-k4r3s3-st1-pd1", "--stride", "2"), "leave the options out"),
-        (("conv_transpose2d", "--x", "1,4,9,9", "--w", "4,6,3,3", "--bias"), "has no bias"),
+        (("gram_matrix", "--x", "1,4,9,9", "--bias"), "has no bias"),
         (("cross_entropy",), "cross_entropy needs --logits, or a problem line"),
         (("cross_entropy", "--logits", "8"), "logits.shape is (8,), must have at least 2"),
         (("conv2d", "nonsense"), "cannot read 'nonsense'"),

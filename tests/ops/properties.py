@@ -203,7 +203,8 @@ def assert_same(first: tuple[np.ndarray, ...], second: tuple[np.ndarray, ...]) -
 
 def plain(problem: Problem) -> Problem:
     """The problem without its epilogue, which belongs to fprop alone."""
-    if not isinstance(problem, (testing.Conv2d, testing.Linear, testing.BatchNorm)):
+    ended = (testing.Conv2d, testing.ConvTranspose2d, testing.Linear, testing.BatchNorm)
+    if not isinstance(problem, ended):
         return problem
     return dataclasses.replace(problem, bias=False, residual=False, activation=None)
 

@@ -86,9 +86,49 @@ def test_it_is_the_input_gradient_of_conv2d():
     assert testing.same_bits(y, convkit.conv2d_input_grad(x, w, y.shape, **geometry))
 
 
+@pytest.mark.parametrize("precision", ["high", "strict"])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("backend", ["cpu", "simt"])
+def test_the_epilogue_is_that_of_a_convolution(backend, layout, precision):
+    """Where windows do not overlap both sum the same terms in the same order, then add the same."""
+    rng = np.random.default_rng(0)
+    c, k = 6, 5
+    x = rng.standard_normal((2, c, 4, 3)).astype("f4")
+    w = rng.standard_normal((c, k, 1, 1)).astype("f4")
+    bias = rng.standard_normal(k).astype("f4")
+    residual = rng.standard_normal((2, k, 4, 3)).astype("f4")
+    turned = np.ascontiguousarray(w.transpose(1, 0, 2, 3))
+    if layout == "NHWC":
+        x, w, turned, residual = (
+            np.ascontiguousarray(a.transpose(0, 2, 3, 1)) for a in (x, w, turned, residual)
+        )
+    more = {"layout": layout, "precision": precision}
+    with testing.use_backend(backend):
+        plain = convkit.conv_transpose2d(x, w, **more)
+        for activation in (None, "relu", "tanh", "sigmoid"):
+            given = {"activation": activation, "residual": residual}
+            y = convkit.conv_transpose2d(x, w, bias, **given, **more)
+            if precision == "strict":
+                other = convkit.conv2d(x, turned, bias, **given, **more)
+                assert testing.same_bits(y, other)
+            if activation in (None, "relu"):
+                shift = bias if layout == "NHWC" else bias.reshape(-1, 1, 1)
+                stated = plain + shift + residual
+                stated = np.maximum(stated, 0) if activation else stated
+                assert testing.same_bits(y, stated)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"bias": np.ones(3, "f4")}, ["bias.shape is (3,)", "must be (2,)", "output channel"]),
+        (
+            {"bias": np.ones(2, "f4"), "groups": 2},
+            ["bias.shape is (2,)", "must be (4,)", "output channel"],
+        ),
+        ({"bias": np.ones(2, "f8")}, ["bias.dtype is float64", "float32"]),
+        ({"residual": np.ones((1, 2, 6, 7), "f4")}, ["residual.shape is", "must be (1, 2, 7, 7)"]),
+        ({"activation": "gelu"}, ["activation is 'gelu'", "'relu'"]),
         ({"output_padding": 2, "stride": 2}, ["output_padding is (2, 2)", "stride (2, 2)"]),
         ({"output_padding": -1}, ["output_padding is (-1, -1)", "at least 0"]),
         ({"padding": 4}, ["height would be -1", "at least 1"]),

@@ -28,6 +28,7 @@ PROBLEMS = [
     ("im2col", "n1c3h8w7-r3s2-st2-pd1"),
     ("conv_transpose2d", "n2c6h5w4-k8r3s3-st2-pd1-op1-g2"),
     ("conv_transpose2d", "n1c5h4w5-k5r4s4-st2-pd1-g5"),
+    ("conv_transpose2d", "n1c3h4w5-k4r4s4-st2-pd1-bias-residual-tanh"),
     ("conv_transpose2d", "n1c3h4w5-k4r2s3-st2-pd0-dl3-op1x0"),
     ("conv_transpose2d", "n1c3h4w5-k4r2s3-st1-pd0-dl3-op2"),
     ("conv_transpose2d", "n1c4h5w6-k6r3s4-st2-pd1-nhwc"),

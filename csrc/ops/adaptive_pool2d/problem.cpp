@@ -23,16 +23,12 @@ void check_grad(const AdaptivePool2dRequest& request, const ImageSizes& x) {
   const ImageSizes y = image_sizes(request.layout, request.y);
   const int64_t p = request.is_global ? 1 : y.h, q = request.is_global ? 1 : y.w;
   const Shape expected = image_shape(request.layout, x.n, x.c, p, q);
-  if (request.y != expected) {
-    throw_value_error("%s: grad_y.shape is %s, must be %s (x_shape's batch and channels%s)",
-                      request.op, to_text(request.y).c_str(), to_text(expected).c_str(),
-                      request.is_global ? ", one pixel" : "");
-  }
+  check_shape(request.op, "grad_y.shape", request.y, expected,
+              request.is_global ? "x_shape's batch and channels, one pixel"
+                                : "x_shape's batch and channels");
   check_extent(request.op, "grad_y.shape", request.y, size_of(request.dtype), 0, 1);
-  if (request.is_max && request.indices != request.y) {
-    throw_value_error("%s: indices.shape is %s, must be %s (the shape of grad_y)", request.op,
-                      to_text(request.indices).c_str(), to_text(request.y).c_str());
-  }
+  if (request.is_max)
+    check_shape(request.op, "indices.shape", request.indices, request.y, "the shape of grad_y");
 }
 
 }  // namespace

@@ -34,7 +34,8 @@ struct AffineArrays {
 
 using AffineKernel = Kernel<AffineProblem, AffineArrays>;
 
-// The backend's kernel for the instruction set in use. Its direction is fprop.
-const AffineKernel& affine_kernel(Backend backend);
+// The backend's kernel for the instruction set in use, with the stated order and activations where
+// it is to be strict. Its direction is fprop.
+const AffineKernel& affine_kernel(Backend backend, bool strict);
 
 }  // namespace ck

@@ -35,13 +35,6 @@ void check_channels(const Conv2dRequest& request, const char* x_name, const char
   }
 }
 
-void check_shape(const char* op, const char* name, const Shape& shape, const Shape& expected,
-                 const char* why) {
-  if (shape == expected) return;
-  throw_value_error("%s: %s is %s, must be %s (%s)", op, name, to_text(shape).c_str(),
-                    to_text(expected).c_str(), why);
-}
-
 // The map of a padding: a reflection leaves out the pixel at the border, a circle takes each pixel
 // once.
 PaddingMode check_padding_mode(const char* op, PaddingMode mode, Pair image, const Geometry& g) {

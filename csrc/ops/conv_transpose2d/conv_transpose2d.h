@@ -1,6 +1,9 @@
 // Transposed convolution: the convolution whose input gradient it is. It has rules of its own and
-// no kernels; its forward is conv2d's dgrad, its input gradient conv2d's fprop.
+// no kernels; its forward is conv2d's dgrad with an epilogue of one more pass (ops/affine), its
+// input gradient conv2d's fprop.
 #pragma once
+
+#include <optional>
 
 #include "core/shape_math.h"
 #include "ops/conv2d/conv2d.h"
@@ -14,6 +17,7 @@ struct ConvTranspose2dRequest {
   Layout layout;
   Shape x, w;
   Shape y;  // of grad_y; unused in fprop
+  std::optional<Shape> bias, residual;
   Pair stride{1, 1}, dilation{1, 1}, output_padding{0, 0};
   Padding padding;  // numbers
   int64_t groups = 1;

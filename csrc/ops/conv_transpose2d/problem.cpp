@@ -80,10 +80,15 @@ Conv2dProblem make_conv_transpose2d_problem(const ConvTranspose2dRequest& reques
                                    pad.left, pad.right, request.output_padding.w);
   const Shape y = image_shape(layout, x.n, saturating_product(w.c, request.groups), h, wide);
   check_extent(op, "the output's shape", y, size_of(request.dtype), 0, 1);
-  if (request.direction != Direction::kFprop && request.y != y) {
-    throw_value_error("%s: grad_y.shape is %s, must be %s (the shape of conv_transpose2d's output)",
-                      op, to_text(request.y).c_str(), to_text(y).c_str());
+  if (request.direction != Direction::kFprop)
+    check_shape(op, "grad_y.shape", request.y, y, "the shape of conv_transpose2d's output");
+
+  if (request.bias) {
+    check_shape(op, "bias.shape", *request.bias, Shape{w.c * request.groups},
+                "one value for each output channel");
   }
+  if (request.residual)
+    check_shape(op, "residual.shape", *request.residual, y, "the output's shape");
 
   Conv2dRequest convolution{};
   convolution.op = op;

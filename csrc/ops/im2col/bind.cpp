@@ -10,10 +10,11 @@ Im2colProblem read_problem(const Request& call, Direction direction) {
   request.direction = direction;
   request.layout = call.layout();
   if (direction == Direction::kFprop) {
-    request.dtype = call.common_dtype({"x"});
     request.x = call.required_shape("x");
+    request.itemsize = call.itemsize("x");
   } else {
     request.dtype = call.common_dtype({"cols"});
+    request.itemsize = size_of(request.dtype);
     request.x = call.shape("x_shape");
     request.cols = call.required_shape("cols");
   }
@@ -26,7 +27,10 @@ Im2colProblem read_problem(const Request& call, Direction direction) {
 
 Task<Im2colProblem> read_task(const Request& call, Direction direction) {
   const Im2colProblem problem = read_problem(call, direction);
-  return {problem, direction, {{output_shape(problem, direction), call.result_dtype()}}};
+  Task<Im2colProblem> task{
+      problem, direction, {{output_shape(problem, direction), call.result_dtype()}}};
+  task.moves_items = direction == Direction::kFprop;
+  return task;
 }
 
 OpFunction make_function(const char* name, Direction direction) {

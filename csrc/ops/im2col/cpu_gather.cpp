@@ -1,6 +1,7 @@
 // im2col.gather, cpu: every run of columns that comes from one image row is one copy; the rest of
-// the row is zero. NCHW: for tap (r, s) and output row p the run is along q, so stride 1 is memcpy
-// and stride 2 a shuffle. NHWC: for a window row the run is along (s, c).
+// the row is zero. Elements are moved as they are, whatever their type. NCHW: for tap (r, s) and
+// output row p the run is along q, so stride 1 is memcpy and stride 2 a shuffle. NHWC: for a window
+// row the run is along (s, c).
 //
 // col2im is a gather as well: an image row visits the columns it went to, taps ascending, so rows
 // are independent and nothing is scattered. NCHW sums a row by column phase (column modulo stride):
@@ -15,6 +16,10 @@ namespace ck {
 namespace CK_ISA {
 namespace {
 
+struct Item16 {
+  uint64_t low, high;
+};
+
 Reason supports(const Im2colProblem&, Direction) { return accepted(); }
 
 // im2col
@@ -26,19 +31,19 @@ void columns_of_tap(const Im2colProblem& p, const T* x, int64_t r, int64_t s, T*
   const TapRange inside = taps_inside(left, p.stride_w, p.q, p.w);
   const int64_t top = r * p.dilation_h - p.pad_top;
   const TapRange rows = taps_inside(top, p.stride_h, p.p, p.h);
-  fill(to, rows.lo * p.q, T(0));
-  fill(to + rows.hi * p.q, (p.p - rows.hi) * p.q, T(0));
+  fill(to, rows.lo * p.q, T{});
+  fill(to + rows.hi * p.q, (p.p - rows.hi) * p.q, T{});
   if (p.stride_h == 1 && p.stride_w == 1 && p.q == p.w && inside.size() == p.w) {
     move(to + rows.lo * p.q, x + (top + rows.lo) * p.w, rows.size() * p.w);
     return;
   }
   for (int64_t i = rows.lo; i < rows.hi; ++i) {
     T* const row = to + i * p.q;
-    fill(row, inside.lo, T(0));
+    fill(row, inside.lo, T{});
     copy_pixels(row + inside.lo, 1,
                 x + (top + i * p.stride_h) * p.w + left + inside.lo * p.stride_w, p.stride_w,
                 inside.size(), 1);
-    fill(row + inside.hi, p.q - inside.hi, T(0));
+    fill(row + inside.hi, p.q - inside.hi, T{});
   }
 }
 
@@ -65,14 +70,14 @@ void im2col_nhwc(const Im2colProblem& p, const T* x, T* cols, int threads) {
       for (int64_t r = 0; r < p.r; ++r, to += row_elems) {
         const int64_t h = top + r * p.dilation_h;
         if (h < 0 || h >= p.h) {
-          fill(to, row_elems, T(0));
+          fill(to, row_elems, T{});
           continue;
         }
-        fill(to, inside.lo * p.c, T(0));
+        fill(to, inside.lo * p.c, T{});
         copy_pixels(to + inside.lo * p.c, p.c,
                     image + (h * p.w + left + inside.lo * p.dilation_w) * p.c, p.dilation_w * p.c,
                     inside.size(), p.c);
-        fill(to + inside.hi * p.c, (p.s - inside.hi) * p.c, T(0));
+        fill(to + inside.hi * p.c, (p.s - inside.hi) * p.c, T{});
       }
     }
   });
@@ -274,16 +279,15 @@ void col2im_nhwc(const Im2colProblem& p, const T* cols, T* x, const Execution& e
 }
 
 template <class T>
-void run_typed(const Im2colProblem& p, Direction direction, const Im2colArrays& arrays,
-               const Execution& execution) {
-  const T* const in = static_cast<const T*>(arrays.in);
-  T* const out = static_cast<T*>(arrays.out);
-  const bool nchw = p.layout == Layout::kNCHW;
-  if (direction == Direction::kFprop) {
-    (nchw ? im2col_nchw<T> : im2col_nhwc<T>)(p, in, out, execution.threads);
-  } else {
-    (nchw ? col2im_nchw<T> : col2im_nhwc<T>)(p, in, out, execution);
-  }
+void move_items(const Im2colProblem& p, const Im2colArrays& arrays, int threads) {
+  const auto columns = p.layout == Layout::kNCHW ? im2col_nchw<T> : im2col_nhwc<T>;
+  columns(p, static_cast<const T*>(arrays.in), static_cast<T*>(arrays.out), threads);
+}
+
+template <class T>
+void sum_columns(const Im2colProblem& p, const Im2colArrays& arrays, const Execution& execution) {
+  const auto sums = p.layout == Layout::kNCHW ? col2im_nchw<T> : col2im_nhwc<T>;
+  sums(p, static_cast<const T*>(arrays.in), static_cast<T*>(arrays.out), execution);
 }
 
 int64_t workspace_bytes(const Im2colProblem& p, Direction direction, int threads) {
@@ -299,10 +303,21 @@ int64_t workspace_bytes(const Im2colProblem& p, Direction direction, int threads
 
 void run(const Im2colProblem& p, Direction direction, const Im2colArrays& arrays,
          const Execution& execution) {
-  if (p.dtype == DType::kFloat32) {
-    run_typed<float>(p, direction, arrays, execution);
-  } else {
-    run_typed<double>(p, direction, arrays, execution);
+  if (direction == Direction::kDgrad) {
+    return p.dtype == DType::kFloat32 ? sum_columns<float>(p, arrays, execution)
+                                      : sum_columns<double>(p, arrays, execution);
+  }
+  switch (p.itemsize) {
+    case 1:
+      return move_items<uint8_t>(p, arrays, execution.threads);
+    case 2:
+      return move_items<uint16_t>(p, arrays, execution.threads);
+    case 4:
+      return move_items<float>(p, arrays, execution.threads);
+    case 8:
+      return move_items<double>(p, arrays, execution.threads);
+    default:
+      return move_items<Item16>(p, arrays, execution.threads);
   }
 }
 

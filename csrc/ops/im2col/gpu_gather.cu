@@ -1,4 +1,5 @@
-// im2col.{fprop,dgrad}.gather, float32 and float64, NCHW and NHWC: windows to columns, and back.
+// im2col.{fprop,dgrad}.gather, NCHW and NHWC: windows to columns, elements of 1 to 16 bytes moved
+// as they are, and back, float32 and float64.
 // Needs: nothing. Coordinates from 2^29 on and rows of columns of 2^31 elements or more are taken
 // with 64-bit coordinates.
 // im2col, NCHW: a thread owns an output pixel and writes its R * S taps, each a run along the warp;
@@ -21,6 +22,10 @@ constexpr int kUnroll = 4;
 constexpr int64_t kItems = int64_t(1) << 30;  // of one launch, unless one line has more
 // 32-bit coordinates, padding included, stay below: sums of a few of them fit.
 constexpr int64_t kCoordinates = int64_t(1) << 29;
+
+struct Item16 {  // aligned as its halves are: arrays of complex128 need no more
+  double low, high;
+};
 
 // Work is cut into lines: rows of output pixels in im2col, rows of the image in col2im.
 template <class Index>
@@ -70,7 +75,7 @@ __global__ void __launch_bounds__(kThreads, 2)
 #pragma unroll 4
     for (Index s = 0; s < g.s; ++s) {
       const Index w = left + s * g.dilation_w;
-      *to = row_inside && Number(w) < Number(g.w) ? row[w] : T(0);
+      *to = row_inside && Number(w) < Number(g.w) ? row[w] : T{};
       to += g.col_tap;
     }
   }
@@ -212,53 +217,75 @@ void for_each_launch(const Im2colProblem& p, Geometry<Index> g, int items_per_bl
 }
 
 template <class T, class Index, int kWidth>
-void run_width(const Im2colProblem& p, Direction direction, const Im2colArrays& arrays,
-               void* stream) {
-  const bool nhwc = p.layout == Layout::kNHWC, single = sizeof(T) == 4;
-  const T* const in = static_cast<const T*>(arrays.in);
-  T* const out = static_cast<T*>(arrays.out);
-  const dim3 block(kThreads);
-  if (direction == Direction::kDgrad) {
-    const auto all = make_geometry<Index>(p, p.h, p.w, nhwc ? p.c / kWidth : 1, kWidth);
-    for_each_launch(p, all, kThreads, [&](const Geometry<Index>& g, dim3 grid) {
-      launch<col2im_pixels<T, Index, kWidth>>(
-          single ? "im2col.dgrad.gather.f32" : "im2col.dgrad.gather.f64", grid, block, 0, stream, g,
-          in, out);
-    });
-    return;
-  }
-  const char* name = single ? "im2col.fprop.gather.f32" : "im2col.fprop.gather.f64";
+void move_items(const char* name, const Im2colProblem& p, const T* in, T* out, void* stream) {
+  const bool nhwc = p.layout == Layout::kNHWC;
   const auto all = make_geometry<Index>(p, p.p, p.q, nhwc ? p.r * p.s * p.c / kWidth : 1, kWidth);
   for_each_launch(
       p, all, nhwc ? kThreads * kUnroll : kThreads, [&](const Geometry<Index>& g, dim3 grid) {
         if (nhwc) {
-          launch<im2col_pixels<T, Index, kWidth>>(name, grid, block, 0, stream, g, in, out);
+          launch<im2col_pixels<T, Index, kWidth>>(name, grid, dim3(kThreads), 0, stream, g, in,
+                                                  out);
         } else {
-          launch<im2col_planes<T, Index>>(name, grid, block, 0, stream, g, in, out);
+          launch<im2col_planes<T, Index>>(name, grid, dim3(kThreads), 0, stream, g, in, out);
         }
       });
 }
 
+template <class T, class Index, int kWidth>
+void sum_columns(const char* name, const Im2colProblem& p, const T* in, T* out, void* stream) {
+  const int64_t groups = p.layout == Layout::kNHWC ? p.c / kWidth : 1;
+  const auto all = make_geometry<Index>(p, p.h, p.w, groups, kWidth);
+  for_each_launch(p, all, kThreads, [&](const Geometry<Index>& g, dim3 grid) {
+    launch<col2im_pixels<T, Index, kWidth>>(name, grid, dim3(kThreads), 0, stream, g, in, out);
+  });
+}
+
+enum class Way { kWide, kPacks, kElements };
 template <class T>
-void run_typed(const Im2colProblem& p, Direction direction, const Im2colArrays& arrays,
-               void* stream) {
-  constexpr int kWidth = kVectorBytes / sizeof(T);
-  if (needs_wide_coordinates(p)) {
-    run_width<T, int64_t, 1>(p, direction, arrays, stream);
-  } else if (p.layout == Layout::kNHWC && p.c % kWidth == 0 && is_vector_aligned(arrays.in) &&
-             is_vector_aligned(arrays.out)) {
-    run_width<T, int32_t, kWidth>(p, direction, arrays, stream);
-  } else {
-    run_width<T, int32_t, 1>(p, direction, arrays, stream);
-  }
+Way way_of(const Im2colProblem& p, const Im2colArrays& arrays) {
+  if (needs_wide_coordinates(p)) return Way::kWide;
+  const bool packs = p.layout == Layout::kNHWC && p.c % (kVectorBytes / sizeof(T)) == 0 &&
+                     is_vector_aligned(arrays.in) && is_vector_aligned(arrays.out);
+  return packs ? Way::kPacks : Way::kElements;
+}
+
+template <class T>
+void run_move(const char* name, const Im2colProblem& p, const Im2colArrays& arrays, void* stream) {
+  const Way way = way_of<T>(p, arrays);
+  (way == Way::kWide    ? move_items<T, int64_t, 1>
+   : way == Way::kPacks ? move_items<T, int32_t, kVectorBytes / sizeof(T)>
+                        : move_items<T, int32_t, 1>)(name, p, static_cast<const T*>(arrays.in),
+                                                     static_cast<T*>(arrays.out), stream);
+}
+
+template <class T>
+void run_sum(const char* name, const Im2colProblem& p, const Im2colArrays& arrays, void* stream) {
+  const Way way = way_of<T>(p, arrays);
+  (way == Way::kWide    ? sum_columns<T, int64_t, 1>
+   : way == Way::kPacks ? sum_columns<T, int32_t, kVectorBytes / sizeof(T)>
+                        : sum_columns<T, int32_t, 1>)(name, p, static_cast<const T*>(arrays.in),
+                                                      static_cast<T*>(arrays.out), stream);
 }
 
 void run(const Im2colProblem& p, Direction direction, const Im2colArrays& arrays,
          const Execution& execution) {
-  if (p.dtype == DType::kFloat32) {
-    run_typed<float>(p, direction, arrays, execution.stream);
-  } else {
-    run_typed<double>(p, direction, arrays, execution.stream);
+  void* const stream = execution.stream;
+  if (direction == Direction::kDgrad) {
+    return p.dtype == DType::kFloat32
+               ? run_sum<float>("im2col.dgrad.gather.f32", p, arrays, stream)
+               : run_sum<double>("im2col.dgrad.gather.f64", p, arrays, stream);
+  }
+  switch (p.itemsize) {
+    case 1:
+      return run_move<uint8_t>("im2col.fprop.gather.1_byte", p, arrays, stream);
+    case 2:
+      return run_move<uint16_t>("im2col.fprop.gather.2_bytes", p, arrays, stream);
+    case 4:
+      return run_move<float>("im2col.fprop.gather.f32", p, arrays, stream);
+    case 8:
+      return run_move<double>("im2col.fprop.gather.f64", p, arrays, stream);
+    default:
+      return run_move<Item16>("im2col.fprop.gather.16_bytes", p, arrays, stream);
   }
 }
 

@@ -13,7 +13,8 @@ namespace ck {
 struct Im2colRequest {
   const char* op;  // the public function's name, for messages
   Direction direction;
-  DType dtype;
+  DType dtype;  // dgrad
+  int64_t itemsize;
   Layout layout;
   Shape x;
   Shape cols;  // unused in fprop

@@ -11,7 +11,8 @@
 namespace ck {
 
 struct Im2colProblem {
-  DType dtype;
+  DType dtype;       // dgrad
+  int64_t itemsize;  // fprop, which moves elements of 1, 2, 4, 8 or 16 bytes, whatever they are
   Layout layout;
   int64_t n, c, h, w;
   int64_t r, s;

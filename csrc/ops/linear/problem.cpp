@@ -66,14 +66,11 @@ LinearProblem make_linear_problem(const LinearRequest& request) {
   }
   const Shape out = output_shape(request);
   check_rows(op, "the output's shape", out, itemsize);
-  if (request.bias && *request.bias != Shape{problem.k}) {
-    throw_value_error("%s: bias.shape is %s, must be %s (one value for each row of w)", op,
-                      to_text(*request.bias).c_str(), to_text(Shape{problem.k}).c_str());
+  if (request.bias) {
+    check_shape(op, "bias.shape", *request.bias, Shape{problem.k}, "one value for each row of w");
   }
-  if (request.residual && *request.residual != out) {
-    throw_value_error("%s: residual.shape is %s, must be %s (the output's shape)", op,
-                      to_text(*request.residual).c_str(), to_text(out).c_str());
-  }
+  if (request.residual)
+    check_shape(op, "residual.shape", *request.residual, out, "the output's shape");
   problem.has_bias = request.bias.has_value();
   problem.has_residual = request.residual.has_value();
   problem.activation = request.activation;

@@ -10,6 +10,7 @@ from convkit.dispatch import run
 def conv_transpose2d(
     x: Any,
     w: Any,
+    bias: Any = None,
     *,
     stride: Any = 1,
     padding: Any = 0,
@@ -17,6 +18,8 @@ def conv_transpose2d(
     dilation: Any = 1,
     groups: int = 1,
     layout: str = "NCHW",
+    activation: str | None = None,
+    residual: Any = None,
     flip_kernel: bool = False,
     precision: str = "high",
     algo: str = "auto",
@@ -26,18 +29,22 @@ def conv_transpose2d(
     """Transposed convolution: every pixel lays its filters onto the output, which adds them up.
 
     y[n, k, i*stride - pad + r*dilation, j*stride - pad + s*dilation] += w[c, k, r, s] *
-    x[n, c, i, j]. It is the input gradient of the conv2d from y to x and takes that one's kernels.
+    x[n, c, i, j], then y = activation(y + bias[k] + residual). It is the input gradient of the
+    conv2d from y to x and takes that one's kernels; bias, residual and activation are one more
+    pass over y.
     Each output side is (side - 1)*stride - pads + dilation*(r - 1) + 1 + output_padding.
 
     Args:
         x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32, float64, float16 or
             bfloat16 (ml_dtypes); any strides, any array library.
         w: (C, K/groups, R, S), or (C, R, S, K/groups) for NHWC. dtype of x.
+        bias: (K,) or None.
         stride, dilation: int or pair, >= 1.
         padding: int, pair or ((top, bottom), (left, right)): cut off the output.
         output_padding: int or pair, below the larger of stride and dilation: rows and columns
             added at the bottom and right of the output.
         groups: divides C; input group g makes output group g alone.
+        activation, residual: as in conv2d.
         flip_kernel: True turns the filters by 180 degrees.
         precision: "high" or "strict", as in conv2d.
         algo: "auto" or a name of `conv2d_algorithms`.
@@ -57,7 +64,7 @@ def conv_transpose2d(
     """
     return run(
         "conv_transpose2d",
-        {"x": x, "w": w},
+        {"x": x, "w": w, "bias": bias, "residual": residual},
         {
             "stride": stride,
             "padding": padding,
@@ -65,6 +72,7 @@ def conv_transpose2d(
             "dilation": dilation,
             "groups": groups,
             "layout": layout,
+            "activation": activation,
             "flip_kernel": flip_kernel,
         },
         precision=precision,

@@ -26,8 +26,9 @@ def im2col(
     s*dilation]; x is zero outside. P and Q are the output sides of `conv2d`.
 
     Args:
-        x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". float32, float64, float16 or
-            bfloat16 (ml_dtypes); any strides, any array library.
+        x: (N, C, H, W), or (N, H, W, C) with layout="NHWC". bool, integers of 8 to 64 bits,
+            float16, bfloat16 (ml_dtypes), float32, float64, complex64 or complex128, moved as they
+            are; any strides, any array library.
         kernel_size: (R, S), or an int for both.
         stride, dilation: int or pair, >= 1.
         padding: int, pair, ((top, bottom), (left, right)), "valid", "same" or "full". Zeros.
@@ -83,7 +84,7 @@ def col2im(
     col2im(im2col(x)) is x times the number of windows that see each pixel.
 
     Args:
-        cols: (N, C*R*S, P*Q), or (N, P*Q, R*S*C) for NHWC.
+        cols: (N, C*R*S, P*Q), or (N, P*Q, R*S*C) for NHWC. float32, float64, float16 or bfloat16.
         x_shape: the shape of the image.
         kernel_size, stride, padding, dilation, layout, precision, algo, max_workspace, out:
             as in im2col.

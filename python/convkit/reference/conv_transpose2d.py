@@ -4,12 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from .conv2d import activate
 from .shapes import accumulator, effective, from_nchw, pads, pair, shape_to_nchw, to_nchw
 
 
 def conv_transpose2d(
     x: np.ndarray,
     w: np.ndarray,
+    bias: Any = None,
     *,
     stride: Any = 1,
     padding: Any = 0,
@@ -17,9 +19,12 @@ def conv_transpose2d(
     dilation: Any = 1,
     groups: int = 1,
     layout: str = "NCHW",
+    activation: str | None = None,
+    residual: Any = None,
     flip_kernel: bool = False,
 ) -> np.ndarray:
-    """y[n, k, i*stride - top + r*dilation, ...] += w[c, k, r, s] * x[n, c, i, j].
+    """y[n, k, i*stride - top + r*dilation, ...] += w[c, k, r, s] * x[n, c, i, j], then
+    y = activation(y + bias[k] + residual).
 
     w is (C, K/groups, R, S).
 
@@ -37,7 +42,12 @@ def conv_transpose2d(
         laid = np.einsum("gck,ngcij->ngkij", tap, pixels)
         under = canvas.under(drawn, r, s)
         under += laid.reshape(under.shape)
-    return from_nchw(canvas.crop(drawn), layout, x.dtype)
+    y = canvas.crop(drawn)
+    if bias is not None:
+        y = y + np.asarray(bias).reshape(1, -1, 1, 1)
+    if residual is not None:
+        y = y + to_nchw(np.asarray(residual), layout)
+    return from_nchw(activate(y, activation), layout, x.dtype)
 
 
 def conv_transpose2d_input_grad(

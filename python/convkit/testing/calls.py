@@ -104,7 +104,8 @@ def problem_of(call: Call) -> tuple[Problem, str]:
             return Conv2d(**common, k=first, **_epilogue(call, direction)), direction
         output_padding = _pair(given["output_padding"])
         k = second * given["groups"]
-        return ConvTranspose2d(**common, k=k, output_padding=output_padding), direction
+        common |= {"k": k, "output_padding": output_padding}
+        return ConvTranspose2d(**common, **_epilogue(call, direction)), direction
     r, s = _pair(given["kernel_size"])
     stride = (r, s) if given["stride"] is None else _pair(given["stride"])
     common |= {"r": r, "s": s, "stride": stride, "dilation": _pair(given.get("dilation", 1))}

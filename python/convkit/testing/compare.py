@@ -207,12 +207,12 @@ def _spread(problem: Problem, direction: str, wide: dict[str, Any]) -> Any:
     if isinstance(problem, CrossEntropy):
         return _cross_entropy_spread(problem, direction, wide)
     squares = {name: a if name == "indices" else a * a for name, a in wide.items()}
-    if isinstance(problem, (Conv2d, Linear)):
+    if isinstance(problem, (Conv2d, ConvTranspose2d, Linear)):
         return _conv2d_spread(problem, direction, squares)
     if isinstance(problem, (Pool2d, AdaptivePool2d)):
         return _pool2d_spread(problem, direction, squares)
     (total,) = run_reference(problem, direction, squares)
-    if isinstance(problem, (ConvTranspose2d, BiasGrad)):
+    if isinstance(problem, BiasGrad):
         return np.sqrt(problem.gemm_k(direction) * total)
     if isinstance(problem, Im2col):
         return np.sqrt(problem.windows_per_pixel * total)
@@ -260,7 +260,9 @@ def batch_norm_spreads(
     return from_nchw(of_y, problem.layout, of_y.dtype), std, invstd
 
 
-def _conv2d_spread(problem: Conv2d | Linear, direction: str, squares: dict[str, Any]) -> Any:
+def _conv2d_spread(
+    problem: Conv2d | ConvTranspose2d | Linear, direction: str, squares: dict[str, Any]
+) -> Any:
     """Bias and residual are two more products; an activation never widens an error."""
     name, arrays, options = problem.call(direction, squares)
     if direction == "fprop":

@@ -106,7 +106,7 @@ def array_shapes(problem: Problem, direction: str) -> dict[str, tuple[int, ...]]
         return shapes | _batch_norm_shapes(problem, direction)
     if isinstance(problem, (Conv2d, ConvTranspose2d, Linear)) and direction != "wgrad":
         shapes["w"] = problem.w_shape
-    if isinstance(problem, (Conv2d, Linear)):
+    if isinstance(problem, (Conv2d, ConvTranspose2d, Linear)):
         if direction == "fprop" and problem.bias:
             shapes["bias"] = (problem.k,)
         if direction == "fprop" and problem.residual:
@@ -146,7 +146,7 @@ def exact_on_whole(problem: Problem, direction: str, dtype: str = "float32") -> 
     >>> [exact_on_whole(third, "dgrad", dtype) for dtype in ("float32", "bfloat16")]
     [True, False]
     """
-    if isinstance(problem, (Conv2d, Linear)):
+    if isinstance(problem, (Conv2d, ConvTranspose2d, Linear)):
         return direction != "fprop" or problem.activation in (None, "relu")
     if isinstance(problem, BatchNorm | Lrn | CrossEntropy):
         return False

@@ -266,7 +266,17 @@ def _conv_transpose2d(rng: np.random.Generator) -> Problem:
     groups = int(rng.integers(2, 6)) if _chance(rng, 0.3) else 1
     most = 9 if groups == 1 else 5
     c, k = (groups * int(one) for one in rng.integers(1, most, 2))
-    return ConvTranspose2d(**drawn, c=c, k=k, groups=groups, flip=_chance(rng, 0.2))
+    activation = str(rng.choice(["", "", "relu", "tanh", "sigmoid"]))
+    return ConvTranspose2d(
+        **drawn,
+        c=c,
+        k=k,
+        groups=groups,
+        flip=_chance(rng, 0.2),
+        bias=_chance(rng, 0.4),
+        residual=_chance(rng, 0.3),
+        activation=activation or None,
+    )
 
 
 def _bias_grad(rng: np.random.Generator) -> Problem:

@@ -229,7 +229,7 @@ class Conv2d(_Windowed):
 
 @dataclass(frozen=True, kw_only=True)
 class ConvTranspose2d(_Windowed):
-    """Every pixel lays its filters onto the output."""
+    """Every pixel lays its filters onto the output; the epilogue belongs to fprop alone."""
 
     op: ClassVar[str] = "conv_transpose2d"
     directions: ClassVar[tuple[str, ...]] = ("fprop", "dgrad", "wgrad")
@@ -238,6 +238,9 @@ class ConvTranspose2d(_Windowed):
     output_padding: Pair = (0, 0)
     groups: int = 1
     flip: bool = False
+    bias: bool = False
+    residual: bool = False
+    activation: str | None = None
 
     def _parts(self) -> tuple[str, ...]:
         return (
@@ -247,6 +250,9 @@ class ConvTranspose2d(_Windowed):
             "" if self.output_padding == (0, 0) else f"op{_pair_text(self.output_padding)}",
             "" if self.groups == 1 else f"g{self.groups}",
             "flip" if self.flip else "",
+            "bias" if self.bias else "",
+            "residual" if self.residual else "",
+            self.activation or "",
         )
 
     @property
@@ -302,7 +308,9 @@ class ConvTranspose2d(_Windowed):
         if direction == "wgrad":
             arrays = (data["grad_y"], data["x"], self.w_shape)
             return "conv_transpose2d_weight_grad", arrays, options
-        return "conv_transpose2d", (data["x"], data["w"]), options
+        more = {"activation": self.activation, "residual": data.get("residual")}
+        arrays = (data["x"], data["w"], data.get("bias"))
+        return "conv_transpose2d", arrays, options | more
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -261,8 +261,15 @@ core 5x5_strided          n1c5h4w5-k3r5s5-st3-pd2-op2x1
 core 1x1                  n2c9h5w4-k11r1s1-st1-pd0
 core grouped              n1c12h5w5-k8r3s3-st2-pd1-op1-g4
 core depthwise            n1c8h6w5-k8r4s4-st2-pd1-g8
+core epilogue             n2c9h5w4-k7r3s3-st2-pd1-bias-residual-relu
+core epilogue_tanh        n1c8h4w5-k16r4s4-st2-pd1-bias-tanh
+core grouped_epilogue     n2c6h4w5-k9r3s3-st2-pd1-op1-g3-bias-sigmoid
 edge single               n1c1h1w1-k1r1s1-st1-pd0
+edge single_epilogue      n1c1h1w1-k1r1s1-st1-pd0-bias-residual-sigmoid
+edge residual             n3c5h3w3-k6r2s2-st2-pd0-residual
+edge bias_of_17           n1c2h5w3-k17r2s1-st2x1-pd0-bias
 edge empty_batch          n0c3h5w4-k2r3s3-st2-pd1
+edge empty_epilogue       n0c3h5w4-k2r3s3-st2-pd1-bias-residual-relu
 edge pixel                n1c3h1w1-k4r4s4-st1-pd0
 edge asymmetric           n1c3h5w6-k4r3s4-st2x3-pt0pb1pl2pr0
 edge dilated              n1c4h5w4-k3r3s2-st1-pd1-dl2x3
@@ -274,7 +281,7 @@ edge flip                 n1c3h5w4-k4r3s3-st2-pd1-flip
 edge all_but_one_cut      n1c2h2w2-k3r3s3-st1-pd1
 edge long_channels        n1c9000h1w1-k2r1s1-st1-pd0
 layer dcgan.2             n1c512h8w8-k256r4s4-st2-pd1
-layer dcgan.4             n1c128h32w32-k3r4s4-st2-pd1
+layer dcgan.4             n1c128h32w32-k3r4s4-st2-pd1-bias-tanh
 layer fcn.up32            n1c21h7w7-k21r4s4-st2-pd1-g21
 """
 

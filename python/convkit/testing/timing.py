@@ -252,7 +252,7 @@ def _settle(longest: float = 0.25) -> None:
 
 
 def _others_run(folder: str = "/proc/self/task") -> bool:
-    """Whether another thread of this process runs or waits for a core; False where none can tell."""
+    """Whether another thread of this process runs or waits for a core, as far as one can tell."""
     own = str(threading.get_native_id())
     try:
         threads = os.listdir(folder)

@@ -7,7 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from convkit.apps.terminal import InputError
-from convkit.testing import PROBLEMS, BatchNorm, Conv2d, Linear, Problem, parse, problems
+from convkit.testing import (
+    PROBLEMS,
+    BatchNorm,
+    Conv2d,
+    ConvTranspose2d,
+    Linear,
+    Problem,
+    parse,
+    problems,
+)
 
 SUITE = ("layer", "network")
 
@@ -57,7 +66,7 @@ def without_epilogue(problem: Problem) -> Problem:
     """The sums alone: no bias, residual or activation."""
     if isinstance(problem, BatchNorm):  # its bias is a term of its own
         return replace(problem, residual=False, activation=None)
-    if not isinstance(problem, (Conv2d, Linear)):
+    if not isinstance(problem, (Conv2d, ConvTranspose2d, Linear)):
         return problem
     return replace(problem, bias=False, residual=False, activation=None)
 

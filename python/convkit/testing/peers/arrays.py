@@ -65,8 +65,11 @@ def mirror(
 ) -> tuple[Conv2d, str, dict[str, Any]] | None:
     """The same work as a direction of a convolution: a transposed one is its input gradient.
 
-    None where the output padding makes an output that no convolution has as its image.
+    None where the output padding makes an output that no convolution has as its image, and where
+    the result is not yet that of the sums.
     """
+    if direction == "fprop" and (problem.bias or problem.residual or problem.activation):
+        return None
     height, width = problem.output
     names = ("n", "r", "s", "stride", "padding", "dilation", "groups", "layout", "flip")
     same = {name: getattr(problem, name) for name in names}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -61,8 +61,7 @@ def _graph(problem: Problem, direction: str, data: dict[str, Any]) -> _Graph | N
         feeds = {"x": features, "same": features}
         return _Graph("Gemm", feeds, {"y": problem.y_shape[1:]}, attributes={"transB": 1})
     if isinstance(problem, ConvTranspose2d):
-        mirrored = mirror(problem, direction, data)
-        return _graph(*mirrored) if mirrored else None
+        return _transposed(problem, direction, data)
     if isinstance(problem, Linear):
         return _linear(problem, direction, data)
     if isinstance(problem, BatchNorm):
@@ -121,6 +120,16 @@ def _convolution(
     window["output_padding"] = [problem.h - reached[0], problem.w - reached[1]]
     feeds = {"grad_y": data["grad_y"]}
     return _Graph("ConvTranspose", feeds, {"y": problem.x_shape}, {"w": data["w"]}, window)
+
+
+def _transposed(problem: ConvTranspose2d, direction: str, data: dict[str, Any]) -> _Graph | None:
+    sums = replace(problem, bias=False, activation=None)
+    mirrored = mirror(sums, direction, {name: data[name] for name in data if name != "bias"})
+    graph = _graph(*mirrored) if mirrored else None
+    if graph is None or direction != "fprop":
+        return graph
+    weights = {**graph.constants, **{name: data[name] for name in ("bias",) if name in data}}
+    return replace(graph, constants=weights, activation=problem.activation)
 
 
 def _linear(problem: Linear, direction: str, data: dict[str, Any]) -> _Graph | None:

@@ -179,7 +179,8 @@ def _conv_transpose2d(
     x, w = data.get("x"), data.get("w")
     if direction == "fprop":
         given = (problem.stride, pads, problem.output_padding, problem.groups, problem.dilation)
-        return lambda: torch.conv_transpose2d(x, w, None, *given)
+        bias, finish = data.get("bias"), _finish(torch, problem, data)
+        return lambda: finish(torch.conv_transpose2d(x, w, bias, *given))
     grad = data["grad_y"]
     # The one that is not read gives its shape and memory format.
     unread = problem.x_shape if direction == "dgrad" else problem.w_shape
