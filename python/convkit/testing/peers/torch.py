@@ -156,7 +156,7 @@ def _conv2d_of_padded(
 
 
 def _finish(
-    torch: Any, problem: Conv2d | Linear | BatchNorm, data: dict[str, Any]
+    torch: Any, problem: Conv2d | ConvTranspose2d | Linear | BatchNorm, data: dict[str, Any]
 ) -> Callable[[Any], Any]:
     residual = data.get("residual")
     act = getattr(torch, f"{problem.activation}_") if problem.activation else None
