@@ -4,6 +4,7 @@
 
 #include "bind/call.h"
 #include "bind/plan.h"
+#include "bind/recall.h"
 #include "bind/shown.h"
 #include "core/parallel.h"
 #include "peaks/peaks.h"
@@ -183,6 +184,7 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
       .def("run", &run_plan, py::arg("outputs"), py::arg("inputs"), py::arg("stream") = 0,
            py::arg("device") = 0);
 
+  add_recall(m);
   m.def(
       "plan",
       [](const std::string& function, const std::string& backend, const std::string& algo,

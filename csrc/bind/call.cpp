@@ -164,14 +164,18 @@ void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& input
     out[i] = held[kMaxArrays + i].open(plan, outputs[i], bytes, true);
   }
   if (empty) return;  // nothing to compute
-  const std::span<void* const> in_span(in, inputs.size()), out_span(out, plan.outputs.size());
+  run_on_arrays(plan, {out, plan.outputs.size()}, {in, inputs.size()}, stream, device);
+}
+
+void run_on_arrays(const Plan& plan, std::span<void* const> outputs, std::span<void* const> inputs,
+                   uintptr_t stream, int device) {
   try {
     set_interrupt_hook(user_interrupted);
     const py::gil_scoped_release released;
     if (plan.backend == Backend::kCuda) {
-      run_on_device(plan, in_span, out_span, stream, device);
+      run_on_device(plan, inputs, outputs, stream, device);
     } else {
-      run_on_host(plan, in_span, out_span);
+      run_on_host(plan, inputs, outputs);
     }
   } catch (const Interrupted&) {
     throw py::error_already_set();

@@ -12,4 +12,8 @@ namespace ck {
 void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& inputs, uintptr_t stream,
               int device);
 
+// The same by addresses, null where there is no array; at least one output is not empty.
+void run_on_arrays(const Plan& plan, std::span<void* const> outputs, std::span<void* const> inputs,
+                   uintptr_t stream, int device);
+
 }  // namespace ck

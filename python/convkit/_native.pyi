@@ -25,6 +25,26 @@ class Plan:
         self, outputs: tuple[Any, ...], inputs: tuple[Any, ...], stream: int = 0, device: int = 0
     ) -> None: ...
 
+def recall(
+    function: str,
+    arrays: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    algo: str,
+    max_workspace: Any,
+    precision: str,
+    out: Any,
+    /,
+) -> Any: ...
+def keep(
+    function: str,
+    arrays: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    algo: str,
+    max_workspace: Any,
+    precision: str,
+    plan: Plan,
+    /,
+) -> None: ...
 def plan(
     function: str,
     backend: str,
