@@ -309,7 +309,7 @@ class Noise:
 
     stolen: float = 0.0  # part of the processors' time that the hypervisor gave to others
     others: float = 0.0  # cores that other programs kept busy
-    drift: float = 0.0  # how much longer the fixed loop took than in the best part of the run
+    drift: float = 0.0  # how much longer the fixed loop took than it does in most of the run
     preempted: float = 0.0  # part of the samples that no try got undisturbed
 
     def reasons(self, threads: int, cores: int) -> list[str]:
@@ -336,6 +336,6 @@ def noise_between(before: Load | None, after: Load | None, preempted: float = 0.
     return Noise(stolen, max(0.0, others), preempted=preempted)
 
 
-def drift_of(reference: Sequence[float], best: float) -> float:
-    """How much longer the fixed loop took than `best`, the quickest median of the run."""
-    return float(np.median(reference)) / best - 1 if reference else 0.0
+def drift_of(reference: Sequence[float], usual: float) -> float:
+    """How much longer the fixed loop took than `usual`, its median over the run."""
+    return float(np.median(reference)) / usual - 1 if reference else 0.0

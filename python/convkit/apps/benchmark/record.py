@@ -45,11 +45,17 @@ class Run:
     versions: dict[str, str | None]
     settings: dict[str, Any]
     peaks: list[Peaks] = field(default_factory=list)
-    reference_s: float = math.inf  # quickest median of the fixed loop
+    reference_s: float = math.inf  # median of the fixed loop before the first row
     overhead: list[Row] = field(default_factory=list)  # tiny problems: what a call costs by itself
     rows: list[Row] = field(default_factory=list)
     interrupted: bool = False
     seconds: float = 0.0
+
+    @property
+    def usual_reference_s(self) -> float:
+        """What the fixed loop takes in the middle one of the rows so far."""
+        middles = [np.median(row.reference_s) for row in self.rows if row.reference_s]
+        return float(np.median(middles)) if middles else self.reference_s
 
     @property
     def wrong(self) -> int:
@@ -60,7 +66,7 @@ class Run:
 
 def mark(row: Row, run: Run) -> None:
     """Says in the row what speaks against trusting it."""
-    row.noise = replace(row.noise, drift=drift_of(row.reference_s, run.reference_s))
+    row.noise = replace(row.noise, drift=drift_of(row.reference_s, run.usual_reference_s))
     row.marks = row.noise.reasons(row.threads, run.machine["cores"])
     found: Iterable[Interval] = row.ratios.values() or filter(None, [row.interval])
     widest = max((one.width for one in found), default=0.0)
