@@ -123,6 +123,22 @@ def test_short_calls_are_repeated_and_time_ends_a_race(monkeypatch):
     assert len(clock.log) > 20 * len(found.samples["a"])
 
 
+def test_a_ratio_unfit_for_comparing_runs_gets_more_time(monkeypatch):
+    def rounds(spread):
+        clock, draw = Clock(monkeypatch), np.random.default_rng(0)
+
+        def b():
+            clock.pass_by(1e-3 * np.exp(spread * draw.standard_normal()))
+
+        return len(race({"a": clock.call("a", 1e-3), "b": b}, seconds=0.1).samples["a"])
+
+    steady, unsteady, hopeless = rounds(0.02), rounds(0.1), rounds(0.9)
+    assert steady < 1.3 * 25  # four calls a round
+    assert 1.3 * 25 < unsteady < 4 * 25
+    assert hopeless > 3 * 25 / 1.5  # unsteady calls also take longer
+    assert hopeless <= 4 * 25 + 1
+
+
 def test_a_slow_peer_sits_out_and_a_broken_one_is_left_out(monkeypatch):
     clock = Clock(monkeypatch)
 

@@ -29,6 +29,8 @@ SHORTEST_SAMPLE = 5e-4  # seconds; shorter calls are repeated, so that the clock
 MOST_REPEATS = 5000
 CACHES_TURN_OVER = 0.02  # seconds; a longer call finds little of what the one before left
 TRIES = 4  # times that a disturbed sample is taken
+COMPARABLE = 0.03  # width of a ratio's interval with which two runs can be told apart
+PATIENCE = 4  # times the seconds that a row may take to reach it
 SLOW_ROUNDS = 3  # rounds of a call that takes more than its share of the time
 DRIFT, STOLEN, OTHERS, PREEMPTED = 0.03, 0.01, 0.2, 0.2  # what gets a mark: see Noise
 
@@ -141,9 +143,10 @@ def race(
     """Times the calls in interleaved rounds.
 
     It ends when the interval of each ratio to the first call is narrower than +-precision, or when
-    `seconds` are over and `least` rounds are done. A call slower than its share of the
-    seconds and five times the fastest sits out all but the first rounds; one that raises is left
-    out.
+    `seconds` are over and `least` rounds are done; where by then no ratio is fit to be compared
+    with that of another run (+-COMPARABLE), after up to PATIENCE times as long. A call slower than
+    its share of the seconds and five times the fastest sits out all but the first rounds; one that
+    raises is left out.
 
     Args:
         place: the same calls on arrays at new places. Where arrays lie decides on cache conflicts,
@@ -174,8 +177,13 @@ def race(
             taken, preempted = taken + 1, preempted + (not undisturbed)
         reference_loop()  # brings its bytes back into the caches
         reference.append(clock(reference_loop))
-        over = time.perf_counter() - start > seconds
-        if done + 1 >= least and (over or (done % 4 == 3 and _narrow(samples, precision))):
+        if done + 1 < least:
+            continue
+        spent_all = time.perf_counter() - start
+        over = spent_all > seconds * PATIENCE or (
+            spent_all > seconds and done % 4 == 3 and min(_widths(samples)) <= COMPARABLE
+        )
+        if over or (done % 4 == 3 and max(_widths(samples)) <= precision):
             break
     return Race(samples, failed, tuple(reference), preempted / max(taken, 1))
 
@@ -231,13 +239,13 @@ def clock(call: Call, wait: Call | None = None, repeats: int = 1) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def _narrow(samples: dict[str, Samples], precision: float) -> bool:
+def _widths(samples: dict[str, Samples]) -> list[float]:
+    """Of the intervals of all ratios to the first call; of its own time where it is alone."""
     first, *others = samples.values()
-    if not others:
-        return median_interval([one for one in first if one is not None]).width <= precision
-    found = (ratios(first, other) for other in others)
+    found = [ratios(first, other) for other in others]
     # Those that sat out have too few rounds to narrow.
-    return all(median_interval(r).width <= precision for r in found if len(r) >= FEWEST)
+    found = [one for one in found if len(one) >= FEWEST] or [[t for t in first if t is not None]]
+    return [median_interval(one).width for one in found]
 
 
 def _settle(longest: float = 0.25) -> None:
