@@ -110,8 +110,8 @@ from convkit_command import main
 main()'
   sanitize=(compute-sanitizer --error-exitcode 9 --print-limit 20 --target-processes all)
   check=(python3 -c "$plain" validate --backend cuda --dtype float32 --kind normal --memory plain --save "")
-  for op in conv2d pool2d gram im2col conv_transpose2d linear; do
-    step "memcheck $op" 30 sanitizer.log "${sanitize[@]}" --tool memcheck "${check[@]}" "$op" core
+  for op in conv2d pool2d gram im2col conv_transpose2d linear batch_norm bias_grad adaptive_pool2d lrn cross_entropy; do
+    step "memcheck $op" 20 sanitizer.log "${sanitize[@]}" --tool memcheck "${check[@]}" "$op" core
   done
   step "racecheck conv2d" 30 sanitizer.log "${sanitize[@]}" --tool racecheck "${check[@]}" conv2d n1c16h10w10-k32r3s3-st1-pd1
   step "racecheck gram" 30 sanitizer.log "${sanitize[@]}" --tool racecheck "${check[@]}" gram n1c64h6w6
