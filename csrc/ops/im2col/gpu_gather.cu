@@ -8,8 +8,8 @@
 // Both write every column once, coalesced; writes are R * S times the reads and set the pace.
 // col2im gathers: a thread owns an image pixel (or 16 bytes of its channels) and adds the columns
 // it went to. No atomics, no zero fill. Order: (r, s) ascending, in the levels of gpu/sums.cuh.
-// Limit: memory: columns + image. ptxas sm_80, 0 spills: planes 24, pixels 28-38, col2im 36-38;
-// 64-bit coordinates 32, 40-42, 52. Not run on a GPU.
+// Limit: memory: columns + image. ptxas sm_80, 0 spills: planes 22-28, pixels 28-38, col2im 36-38;
+// 64-bit coordinates 28-35, 40-48, 52. Not run on a GPU.
 #include "gpu/sums.cuh"
 #include "ops/im2col/problem.h"
 
@@ -25,6 +25,9 @@ constexpr int64_t kCoordinates = int64_t(1) << 29;
 
 struct Item16 {  // aligned as its halves are: arrays of complex128 need no more
   double low, high;
+};
+struct alignas(kVectorBytes) Vector16 {  // elements of any type, moved by one instruction
+  uint32_t word[4];
 };
 
 // Work is cut into lines: rows of output pixels in im2col, rows of the image in col2im.
@@ -81,12 +84,12 @@ __global__ void __launch_bounds__(kThreads, 2)
   }
 }
 
-template <class T, class Index, int kWidth>
+template <class T, class Index>
 __global__ void __launch_bounds__(kThreads, 2)
     im2col_pixels(Geometry<Index> g, const T* __restrict__ x, T* __restrict__ cols) {
   using Number = typename Counting<Index>::Number;
   const Number first = item_number(g, kThreads * kUnroll);
-  Pack<T, kWidth> pack[kUnroll];
+  T item_of[kUnroll];
   int64_t at[kUnroll];
 #pragma unroll
   for (int i = 0; i < kUnroll; ++i) {
@@ -98,19 +101,18 @@ __global__ void __launch_bounds__(kThreads, 2)
     const Line<Index> line = line_of(g, number);
     const Number q = g.by_group.quotient(in_line);
     const Number group = g.by_group.remainder(in_line, q);
-    const Number tap = g.by_c.quotient(group), c = g.by_c.remainder(group, tap) * kWidth;
+    const Number tap = g.by_c.quotient(group), c = g.by_c.remainder(group, tap);
     const Number r = g.by_s.quotient(tap), s = g.by_s.remainder(tap, r);
     const Index h = line.row * g.stride_h - g.pad_top + Index(r) * g.dilation_h;
     const Index w = Index(q) * g.stride_w - g.pad_left + Index(s) * g.dilation_w;
-    at[i] = line.image * g.col_image + line.row * g.col_p + int64_t(q) * g.col_q +
-            int64_t(group) * kWidth;
-    pack[i] = Number(h) < Number(g.h) && Number(w) < Number(g.w)
-                  ? load_pack<T, kWidth>(x + ((line.image * g.h + h) * g.w + w) * g.c + c)
-                  : zero_pack<T, kWidth>();
+    at[i] = line.image * g.col_image + line.row * g.col_p + int64_t(q) * g.col_q + int64_t(group);
+    item_of[i] = Number(h) < Number(g.h) && Number(w) < Number(g.w)
+                     ? x[((line.image * g.h + h) * g.w + w) * g.c + c]
+                     : T{};
   }
 #pragma unroll
   for (int i = 0; i < kUnroll; ++i) {
-    if (at[i] >= 0) store_pack<T, kWidth>(cols + at[i], pack[i]);
+    if (at[i] >= 0) cols[at[i]] = item_of[i];
   }
 }
 
@@ -216,15 +218,17 @@ void for_each_launch(const Im2colProblem& p, Geometry<Index> g, int items_per_bl
   }
 }
 
-template <class T, class Index, int kWidth>
-void move_items(const char* name, const Im2colProblem& p, const T* in, T* out, void* stream) {
+template <class T, class Index>
+void move_items(const char* name, const Im2colProblem& p, const Im2colArrays& arrays,
+                void* stream) {
   const bool nhwc = p.layout == Layout::kNHWC;
-  const auto all = make_geometry<Index>(p, p.p, p.q, nhwc ? p.r * p.s * p.c / kWidth : 1, kWidth);
+  const T* const in = static_cast<const T*>(arrays.in);
+  T* const out = static_cast<T*>(arrays.out);
+  const auto all = make_geometry<Index>(p, p.p, p.q, nhwc ? p.r * p.s * p.c : 1, 1);
   for_each_launch(
       p, all, nhwc ? kThreads * kUnroll : kThreads, [&](const Geometry<Index>& g, dim3 grid) {
         if (nhwc) {
-          launch<im2col_pixels<T, Index, kWidth>>(name, grid, dim3(kThreads), 0, stream, g, in,
-                                                  out);
+          launch<im2col_pixels<T, Index>>(name, grid, dim3(kThreads), 0, stream, g, in, out);
         } else {
           launch<im2col_planes<T, Index>>(name, grid, dim3(kThreads), 0, stream, g, in, out);
         }
@@ -240,31 +244,37 @@ void sum_columns(const char* name, const Im2colProblem& p, const T* in, T* out, 
   });
 }
 
-enum class Way { kWide, kPacks, kElements };
-template <class T>
-Way way_of(const Im2colProblem& p, const Im2colArrays& arrays) {
-  if (needs_wide_coordinates(p)) return Way::kWide;
-  const bool packs = p.layout == Layout::kNHWC && p.c % (kVectorBytes / sizeof(T)) == 0 &&
-                     is_vector_aligned(arrays.in) && is_vector_aligned(arrays.out);
-  return packs ? Way::kPacks : Way::kElements;
+// Whether channels can be taken 16 bytes at a time.
+bool fits_vectors(const Im2colProblem& p, const Im2colArrays& arrays, int64_t itemsize) {
+  return p.layout == Layout::kNHWC && p.c * itemsize % kVectorBytes == 0 &&
+         is_vector_aligned(arrays.in) && is_vector_aligned(arrays.out) &&
+         !needs_wide_coordinates(p);
 }
 
 template <class T>
 void run_move(const char* name, const Im2colProblem& p, const Im2colArrays& arrays, void* stream) {
-  const Way way = way_of<T>(p, arrays);
-  (way == Way::kWide    ? move_items<T, int64_t, 1>
-   : way == Way::kPacks ? move_items<T, int32_t, kVectorBytes / sizeof(T)>
-                        : move_items<T, int32_t, 1>)(name, p, static_cast<const T*>(arrays.in),
-                                                     static_cast<T*>(arrays.out), stream);
+  if (fits_vectors(p, arrays, sizeof(T))) {
+    Im2colProblem vectors = p;
+    vectors.c = p.c * int64_t(sizeof(T)) / kVectorBytes;
+    move_items<Vector16, int32_t>(name, vectors, arrays, stream);
+  } else if (needs_wide_coordinates(p)) {
+    move_items<T, int64_t>(name, p, arrays, stream);
+  } else {
+    move_items<T, int32_t>(name, p, arrays, stream);
+  }
 }
 
 template <class T>
 void run_sum(const char* name, const Im2colProblem& p, const Im2colArrays& arrays, void* stream) {
-  const Way way = way_of<T>(p, arrays);
-  (way == Way::kWide    ? sum_columns<T, int64_t, 1>
-   : way == Way::kPacks ? sum_columns<T, int32_t, kVectorBytes / sizeof(T)>
-                        : sum_columns<T, int32_t, 1>)(name, p, static_cast<const T*>(arrays.in),
-                                                      static_cast<T*>(arrays.out), stream);
+  const T* const in = static_cast<const T*>(arrays.in);
+  T* const out = static_cast<T*>(arrays.out);
+  if (needs_wide_coordinates(p)) {
+    sum_columns<T, int64_t, 1>(name, p, in, out, stream);
+  } else if (fits_vectors(p, arrays, sizeof(T))) {
+    sum_columns<T, int32_t, kVectorBytes / sizeof(T)>(name, p, in, out, stream);
+  } else {
+    sum_columns<T, int32_t, 1>(name, p, in, out, stream);
+  }
 }
 
 void run(const Im2colProblem& p, Direction direction, const Im2colArrays& arrays,
