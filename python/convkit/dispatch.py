@@ -23,6 +23,7 @@ from convkit.arrays import (
     type_name,
     wrap,
 )
+from convkit.autograd.tensor import Tensor
 
 BACKENDS = ("auto", "cpu", "cuda", "simt", "reference")
 PLAN_LIMIT = 4096
@@ -347,6 +348,11 @@ def run(
         result = recall(op, arrays, parameters, algo, max_workspace, precision, out)
         if result is not None:
             return result
+    if any(issubclass(type(array), Tensor) for array in arrays.values()):
+        from convkit.recorded import record
+
+        options = {"algo": algo, "max_workspace": max_workspace, "precision": precision}
+        return record(op, arrays, parameters, out, updated=updated, **options)
     buffers = {
         name: None if array is None else wrap(op, name, array) for name, array in arrays.items()
     }

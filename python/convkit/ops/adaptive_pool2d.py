@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convkit.dispatch import run
+from convkit.recorded import Found, Recorded, gradient_of, nothing
 
 
 def adaptive_max_pool2d(
@@ -337,3 +338,44 @@ def global_avg_pool2d_grad(
         max_workspace=max_workspace,
         out=out,
     )
+
+
+def _of_max(name: str, grad_function: Any) -> None:
+    """The gradients of a maximum and of its gradient."""
+
+    @gradient_of(name, lambda needs, parameters: ["y1"], also={"return_indices": True})
+    def _max(call: Recorded, grad: Any, _indices: Any = None) -> Found:
+        indices, options = call["y1"].data, call.options("layout")
+        return {"x": grad_function(grad, indices, call.shape("x"), **options)}
+
+    @gradient_of(f"{name}_grad", lambda needs, parameters: ["indices"])
+    def _max_grad(call: Recorded, grad: Any) -> Found:
+        from .shaping import taken
+
+        return {"grad_y": taken(grad, call["indices"].data, call.parameters["layout"])}
+
+
+_of_max("adaptive_max_pool2d", adaptive_max_pool2d_grad)
+_of_max("global_max_pool2d", global_max_pool2d_grad)
+
+
+@gradient_of("adaptive_avg_pool2d", nothing)
+def _adaptive_avg_pool2d(call: Recorded, grad: Any) -> Found:
+    return {"x": adaptive_avg_pool2d_grad(grad, call.shape("x"), **call.options("layout"))}
+
+
+@gradient_of("adaptive_avg_pool2d_grad", nothing)
+def _adaptive_avg_pool2d_grad(call: Recorded, grad: Any) -> Found:
+    shape, layout = call.shape("grad_y"), call.parameters["layout"]
+    size = shape[2:] if layout == "NCHW" else shape[1:3]
+    return {"grad_y": adaptive_avg_pool2d(grad, size, **call.options("layout"))}
+
+
+@gradient_of("global_avg_pool2d", nothing)
+def _global_avg_pool2d(call: Recorded, grad: Any) -> Found:
+    return {"x": global_avg_pool2d_grad(grad, call.shape("x"), **call.options("layout"))}
+
+
+@gradient_of("global_avg_pool2d_grad", nothing)
+def _global_avg_pool2d_grad(call: Recorded, grad: Any) -> Found:
+    return {"grad_y": global_avg_pool2d(grad, **call.options("layout"))}

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from convkit.dispatch import number, run
+from convkit.recorded import Found, Recorded, gradient_of
+
+from .elementwise import before_activation
 
 
 def batch_norm(
@@ -150,3 +153,17 @@ def batch_norm_grad(
         max_workspace=max_workspace,
         out=out,
     )
+
+
+def _keeps(_needs: frozenset[str], parameters: dict[str, Any]) -> list[str]:
+    return ["x", "weight", "y1", "y2", *(["y"] if parameters["activation"] else [])]
+
+
+@gradient_of("batch_norm", _keeps, also={"return_stats": True})
+def _batch_norm(call: Recorded, grad: Any, _mean: Any = None, _invstd: Any = None) -> Found:
+    grad = before_activation(call, grad)
+    weight = call["weight"] if call.has("weight") else None
+    arrays = (grad, call["x"], weight, call["y1"].detach(), call["y2"].detach())
+    grads = batch_norm_grad(*arrays, **call.options("training", "layout"))
+    found = dict(zip(("x", "weight", "bias"), grads, strict=True))
+    return {name: found[name] for name in found if call.has(name)} | {"residual": grad}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convkit.dispatch import run
+from convkit.recorded import Found, Recorded, gradient_of, nothing
 
 
 def conv2d_bias_grad(
@@ -48,3 +49,11 @@ def conv2d_bias_grad(
         max_workspace=max_workspace,
         out=out,
     )
+
+
+@gradient_of("conv2d_bias_grad", nothing)
+def _conv2d_bias_grad(call: Recorded, grad: Any) -> Found:
+    from .shaping import BroadcastTo
+
+    sides = (1, -1, 1, 1) if call.parameters["layout"] == "NCHW" else (1, 1, 1, -1)
+    return {"grad_y": BroadcastTo.apply(grad.reshape(sides), call.shape("grad_y"))}

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from convkit.dispatch import run
+from convkit.recorded import Found, Recorded, gradient_of, of_product
+
+from .bias_grad import conv2d_bias_grad
+from .elementwise import before_activation
 
 
 def conv2d(
@@ -212,3 +216,39 @@ def conv2d_weight_grad(
         max_workspace=max_workspace,
         out=out,
     )
+
+
+_GEOMETRY = ("stride", "padding", "padding_mode", "dilation", "groups", "layout", "flip_kernel")
+
+
+@gradient_of("conv2d", of_product("x", "w"))
+def _conv2d(call: Recorded, grad: Any) -> Found:
+    grad = before_activation(call, grad)
+    options, found = call.options(*_GEOMETRY), {}
+    if "x" in call.needs:
+        found["x"] = conv2d_input_grad(grad, call["w"], call.shape("x"), **options)
+    if "w" in call.needs:
+        found["w"] = conv2d_weight_grad(grad, call["x"], call.shape("w"), **options)
+    if "bias" in call.needs:
+        found["bias"] = conv2d_bias_grad(grad, **call.options("layout"))
+    return found | {"residual": grad}
+
+
+@gradient_of("conv2d_input_grad", of_product("grad_y", "w"))
+def _conv2d_input_grad(call: Recorded, grad: Any) -> Found:
+    options, found = call.options(*_GEOMETRY), {}
+    if "grad_y" in call.needs:
+        found["grad_y"] = conv2d(grad, call["w"], **options)
+    if "w" in call.needs:
+        found["w"] = conv2d_weight_grad(call["grad_y"], grad, call.shape("w"), **options)
+    return found
+
+
+@gradient_of("conv2d_weight_grad", of_product("grad_y", "x"))
+def _conv2d_weight_grad(call: Recorded, grad: Any) -> Found:
+    options, found = call.options(*_GEOMETRY), {}
+    if "grad_y" in call.needs:
+        found["grad_y"] = conv2d(call["x"], grad, **options)
+    if "x" in call.needs:
+        found["x"] = conv2d_input_grad(call["grad_y"], grad, call.shape("x"), **options)
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convkit.dispatch import number, run
+from convkit.recorded import Found, Recorded, gradient_of
 
 
 def cross_entropy(
@@ -119,3 +120,9 @@ def cross_entropy_grad(
         max_workspace=max_workspace,
         out=out,
     )
+
+
+@gradient_of("cross_entropy", lambda needs, parameters: ["logits", "target"])
+def _cross_entropy(call: Recorded, grad: Any) -> Found:
+    options = call.options("label_smoothing", "reduction", "ignore_index", "layout")
+    return {"logits": cross_entropy_grad(grad, call["logits"], call["target"].data, **options)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convkit.dispatch import run
+from convkit.recorded import Found, Recorded, gradient_of, of_product
 
 
 def gram_matrix(
@@ -92,3 +93,31 @@ def gram_matrix_grad(
         max_workspace=max_workspace,
         out=out,
     )
+
+
+@gradient_of("gram_matrix", lambda needs, parameters: ["x"])
+def _gram_matrix(call: Recorded, grad: Any) -> Found:
+    return {"x": gram_matrix_grad(grad, call["x"], **call.options("normalize", "layout"))}
+
+
+@gradient_of("gram_matrix_grad", of_product("grad_gram", "x"))
+def _gram_matrix_grad(call: Recorded, grad: Any) -> Found:
+    """Of (G + G^T) x, a product of x and of G's symmetric part."""
+    options, found = call.options("normalize", "layout"), {}
+    if "x" in call.needs:
+        found["x"] = gram_matrix_grad(call["grad_gram"], grad, **options)
+    if "grad_gram" in call.needs:
+        x = call["x"]
+        one, other = (_as_rows(tensor, options["layout"]) for tensor in (grad, x))
+        product = one @ other.transpose(0, 2, 1)
+        both = product + product.transpose(0, 2, 1)
+        found["grad_gram"] = both / (x.size // x.shape[0]) if options["normalize"] else both
+    return found
+
+
+def _as_rows(tensor: Any, layout: str) -> Any:
+    """(N, C, H*W)."""
+    n = tensor.shape[0]
+    if layout == "NCHW":
+        return tensor.reshape(n, tensor.shape[1], -1)
+    return tensor.reshape(n, -1, tensor.shape[3]).transpose(0, 2, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convkit.dispatch import run
+from convkit.recorded import Found, Recorded, gradient_of, nothing
 
 
 def im2col(
@@ -116,3 +117,16 @@ def col2im(
         max_workspace=max_workspace,
         out=out,
     )
+
+
+_WINDOWS = ("kernel_size", "stride", "padding", "dilation", "layout")
+
+
+@gradient_of("im2col", nothing)
+def _im2col(call: Recorded, grad: Any) -> Found:
+    return {"x": col2im(grad, call.shape("x"), **call.options(*_WINDOWS))}
+
+
+@gradient_of("col2im", nothing)
+def _col2im(call: Recorded, grad: Any) -> Found:
+    return {"cols": im2col(grad, **call.options(*_WINDOWS))}

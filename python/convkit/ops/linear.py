@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from convkit.dispatch import run
+from convkit.recorded import Found, Recorded, gradient_of, of_product
+
+from .bias_grad import conv2d_bias_grad
+from .elementwise import before_activation
 
 
 def linear(
@@ -125,3 +129,36 @@ def linear_weight_grad(
         max_workspace=max_workspace,
         out=out,
     )
+
+
+@gradient_of("linear", of_product("x", "w"))
+def _linear(call: Recorded, grad: Any) -> Found:
+    grad = before_activation(call, grad)
+    options, found = call.options(), {}
+    if "x" in call.needs:
+        found["x"] = linear_input_grad(grad, call["w"], **options)
+    if "w" in call.needs:
+        found["w"] = linear_weight_grad(grad, call["x"], **options)
+    if "bias" in call.needs:
+        found["bias"] = conv2d_bias_grad(grad.reshape(-1, grad.shape[-1], 1, 1), **options)
+    return found | {"residual": grad}
+
+
+@gradient_of("linear_input_grad", of_product("grad_y", "w"))
+def _linear_input_grad(call: Recorded, grad: Any) -> Found:
+    options, found = call.options(), {}
+    if "grad_y" in call.needs:
+        found["grad_y"] = linear(grad, call["w"], **options)
+    if "w" in call.needs:
+        found["w"] = linear_weight_grad(call["grad_y"], grad, **options)
+    return found
+
+
+@gradient_of("linear_weight_grad", of_product("grad_y", "x"))
+def _linear_weight_grad(call: Recorded, grad: Any) -> Found:
+    options, found = call.options(), {}
+    if "grad_y" in call.needs:
+        found["grad_y"] = linear(call["x"], grad, **options)
+    if "x" in call.needs:
+        found["x"] = linear_input_grad(call["grad_y"], grad, **options)
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convkit.dispatch import number, run
+from convkit.recorded import Found, Recorded, gradient_of
 
 
 def local_response_norm(
@@ -120,3 +121,9 @@ def local_response_norm_grad(
         max_workspace=max_workspace,
         out=out,
     )
+
+
+@gradient_of("local_response_norm", lambda needs, parameters: ["x"])
+def _local_response_norm(call: Recorded, grad: Any) -> Found:
+    options = call.options("size", "alpha", "beta", "k", "layout")
+    return {"x": local_response_norm_grad(grad, call["x"], **options)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convkit.dispatch import run
+from convkit.recorded import Found, Recorded, gradient_of, nothing
 
 
 def max_pool2d(
@@ -249,3 +250,30 @@ def avg_pool2d_grad(
         max_workspace=max_workspace,
         out=out,
     )
+
+
+_MAX = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "layout")
+_AVG = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "layout")
+
+
+@gradient_of("max_pool2d", lambda needs, parameters: ["y1"], also={"return_indices": True})
+def _max_pool2d(call: Recorded, grad: Any, _indices: Any = None) -> Found:
+    options = call.options(*_MAX)
+    return {"x": max_pool2d_grad(grad, call["y1"].data, call.shape("x"), **options)}
+
+
+@gradient_of("max_pool2d_grad", lambda needs, parameters: ["indices"])
+def _max_pool2d_grad(call: Recorded, grad: Any) -> Found:
+    from .shaping import taken
+
+    return {"grad_y": taken(grad, call["indices"].data, call.parameters["layout"])}
+
+
+@gradient_of("avg_pool2d", nothing)
+def _avg_pool2d(call: Recorded, grad: Any) -> Found:
+    return {"x": avg_pool2d_grad(grad, call.shape("x"), **call.options(*_AVG))}
+
+
+@gradient_of("avg_pool2d_grad", nothing)
+def _avg_pool2d_grad(call: Recorded, grad: Any) -> Found:
+    return {"grad_y": avg_pool2d(grad, **call.options(*_AVG))}
