@@ -22,10 +22,15 @@ LAYERS = {
     "recorded": 3,
     "ops": 4,
     "queries": 5,
-    "testing": 6,
-    "explanation": 7,
-    "apps": 8,
-    "cli": 9,
+    "nn": 6,
+    "optim": 6,
+    "data": 6,
+    "models": 7,
+    "testing": 7,
+    "explanation": 8,
+    "train": 8,
+    "apps": 9,
+    "cli": 10,
 }
 # An oracle that shares code with what it checks proves nothing.
 INDEPENDENT = {"reference"}
