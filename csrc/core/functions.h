@@ -80,6 +80,7 @@ static CK_SHARED_FUNCTION T bend(T x, bool is_tanh) {
   const T m = fused(scale, parts.fraction, scale - T(1));
   const T upper = is_tanh ? -m : negative ? e : T(1);
   const T result = upper / (is_tanh ? T(2) + m : T(1) + e);
+  if (is_tanh && x == T(0)) return x;  // the sign of a zero is its own
   return is_tanh && negative ? -result : result;
 }
 

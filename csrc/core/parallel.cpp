@@ -57,7 +57,7 @@ class Pool {
     std::unique_lock lock(busy_, std::try_to_lock);
     if (!lock.owns_lock()) return false;
     start_workers(threads - 1);
-    leave_core_to_caller();
+    place_helpers();
     count_ = count;
     body_ = body;
     context_ = context;
@@ -76,8 +76,8 @@ class Pool {
  private:
   struct Helper {
     pthread_t thread;
-    cpu_set_t home;   // the cores that the process lets it use
-    cpu_set_t given;  // those without the caller's
+    cpu_set_t given;       // the cores it was given here, none at first
+    bool is_kept = false;  // the user has put it where it is
   };
 
   // Fewer where the system has no room for more: the loop is then slower, not wrong.
@@ -86,7 +86,7 @@ class Pool {
       while (int(helpers_.size()) < wanted) {
         helpers_.reserve(helpers_.size() + 1);
         std::thread thread([this] { worker(); });
-        helpers_.push_back({thread.native_handle(), {}, {}});
+        helpers_.push_back({thread.native_handle(), {}});
         thread.detach();
         caller_core_ = -1;
       }
@@ -94,22 +94,28 @@ class Pool {
     }
   }
 
-  // A system may wake helpers on the core of the thread that wakes them though others are idle: to
-  // a virtual machine a core that sleeps looks taken. They would then get nothing done until it
-  // balances its load, milliseconds later. So the caller's core is not theirs.
-  void leave_core_to_caller() {
+  // Helpers use the caller's cores but the one it is on. A system may wake helpers on the core of
+  // the thread that wakes them though others are idle: to a virtual machine a core that sleeps
+  // looks taken. They would then get nothing done until it balances its load, milliseconds later.
+  void place_helpers() {
     const int core = sched_getcpu();
-    if (core == caller_core_ || core < 0 || core >= CPU_SETSIZE) return;
+    cpu_set_t cores;
+    if (core < 0 || core >= CPU_SETSIZE || sched_getaffinity(0, sizeof cores, &cores) != 0) return;
+    if (core == caller_core_ && CPU_EQUAL(&cores, &caller_cores_)) return;
     caller_core_ = core;
+    caller_cores_ = cores;
+    cpu_set_t others = cores;
+    CPU_CLR(core, &others);
+    if (CPU_COUNT(&others) == 0) others = cores;
     for (Helper& helper : helpers_) {
       cpu_set_t now;
       if (pthread_getaffinity_np(helper.thread, sizeof now, &now) != 0) continue;
-      if (!CPU_EQUAL(&now, &helper.given)) helper.home = now;  // new, or the user has set it
-      helper.given = helper.home;
-      CPU_CLR(core, &helper.given);
-      if (CPU_COUNT(&helper.given) == 0) helper.given = helper.home;
-      if (!CPU_EQUAL(&helper.given, &now))
-        pthread_setaffinity_np(helper.thread, sizeof helper.given, &helper.given);
+      // A set that is neither ours nor that of all threads was given to this one by the user.
+      const bool is_new = CPU_COUNT(&helper.given) == 0;
+      if (!is_new && !CPU_EQUAL(&now, &helper.given)) helper.is_kept = !CPU_EQUAL(&now, &cores);
+      if (helper.is_kept) continue;
+      helper.given = others;
+      if (!CPU_EQUAL(&others, &now)) pthread_setaffinity_np(helper.thread, sizeof others, &others);
     }
   }
 
@@ -155,7 +161,8 @@ class Pool {
 
   std::mutex busy_;
   std::vector<Helper> helpers_;
-  int caller_core_ = -1;  // the one that helpers leave alone
+  int caller_core_ = -1;  // for which the helpers were placed, and the cores it might use
+  cpu_set_t caller_cores_{};
   std::atomic<uint32_t> generation_{0};
   std::atomic<int> gate_{-1};  // helpers at work, or -1 while closed
   std::atomic<int> max_helpers_{0};

@@ -165,3 +165,16 @@ def test_pads_that_a_mode_cannot_show_are_refused(mode, padding, rule):
         with pytest.raises(ValueError, match=f"where padding_mode is '{mode}'") as refusal:
             call(padding=padding, padding_mode=mode)
         assert rule in str(refusal.value)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("precision", ["high", "strict"])
+@pytest.mark.parametrize("backend", ["cpu", "simt"])
+def test_tanh_keeps_the_sign_of_zero(backend, precision, dtype):
+    x = np.zeros((1, 3, 1, 7), dtype)
+    options = {"activation": "tanh", "precision": precision}
+    with testing.use_backend(backend):
+        y = convkit.conv2d(x, np.ones((2, 3, 1, 1), dtype), **options)
+        z = convkit.batch_norm(-x, None, None, x[0, :, 0, 0], x[0, :, 0, 0] + 1, **options)
+    assert not np.signbit(y).any()  # a sum of zeros is +0
+    assert np.signbit(z).all()
