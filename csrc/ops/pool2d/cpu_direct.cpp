@@ -4,6 +4,7 @@
 //   NCHW, small planes   the same: as many planes as a vector has lanes are transposed into an
 //                        image with that many channels, and the result back. The transposition
 //                        costs less than the edges of short rows.
+//   NCHW, one window: its gradient is the same for all pixels
 //   NCHW, large planes   row by row, pixels along the vectors                cpu_planes_*.h
 //   gradient of a maximum: gradients go where their index points             cpu_scatter.h
 //     or pixels compare their number with the indices around them            cpu_match.h
@@ -66,6 +67,32 @@ struct PlanesForwardWay {
     worker.run(p, g, arrays, share_of({0, g.units}, part, g.parts));
   }
   PlanesForward<T, kPooling> worker;
+};
+
+// The gradient of an average over all of a plane.
+template <class T>
+struct SpreadWay {
+  typedef PartsPlan Plan;
+  static bool suits(const Pool2dProblem& p) {
+    return p.layout == Layout::kNCHW && p.p == 1 && p.q == 1 && p.dilation_h == 1 &&
+           p.dilation_w == 1 && p.r - p.pad_top >= p.h && p.s - p.pad_left >= p.w;
+  }
+  static Plan plan(const Pool2dProblem& p, int threads) {
+    Plan g = {};
+    g.units = p.n * p.c;
+    g.parts = parts_for(g.units, threads);
+    return g;
+  }
+  static SpreadWay take(Arena&, const Pool2dProblem&, const Plan&) { return {}; }
+  void run(const Pool2dProblem& p, const Plan& g, const Pool2dArrays& arrays, int64_t part) {
+    const T area = T(counted_rows(p, 0)) * T(counted_columns(p, 0));
+    const int64_t pixels = p.h * p.w;
+    const Span planes = share_of({0, g.units}, part, g.parts);
+    for (int64_t plane = planes.begin; plane < planes.end; ++plane) {
+      spread(static_cast<T*>(arrays.out) + plane * pixels, pixels,
+             static_cast<const T*>(arrays.y)[plane] / area);
+    }
+  }
 };
 
 template <class T>
@@ -275,6 +302,7 @@ auto with_way(const Pool2dProblem& p, Direction direction, bool indexed, const A
   }
   if (p.is_max) return with_max_backward_way<T>(p, action);
   if (p.layout == Layout::kNHWC) return action.template go<ImagesBackwardWay<T>>();
+  if (SpreadWay<T>::suits(p)) return action.template go<SpreadWay<T>>();
   if (packs_planes<T>(p)) return action.template go<PacksBackwardWay<T>>();
   return action.template go<PlanesBackwardWay<T>>();
 }
