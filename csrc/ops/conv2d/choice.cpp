@@ -42,6 +42,8 @@ std::string cpu_prefers_direct(const Conv2dProblem& p, Direction direction) {
       return few_channels(p, 8, "direct is faster");
     case Direction::kWgrad:
       if (pointwise && !strided) return "";
+      // Rows of small maps fill vectors badly.
+      if (nchw && !strided && p.p * p.q <= 64) return few_channels(p, 8, "direct is faster");
       return nchw ? few_channels(p, 64, "direct is faster in NCHW")
                   : few_channels(p, 128, "direct is faster in NHWC");
   }
