@@ -79,10 +79,11 @@ class CoveredPixels {
   // all do.
   bool keep_rows(const int64_t* indices, int64_t i, int64_t rows, Span band) {
     const uint32_t corner = uint32_t((i * p_->stride_h - p_->pad_top) * p_->w);
+    const int32_t *const start = start_, *const base = base_;
+    const uint32_t* const last = last_;
     return keep(
-        indices, rows * p_->q, band, [&](int64_t e) { return numbers(start_ + e) + corner; },
-        [&](int64_t e) { return numbers(last_ + e); },
-        [&](int64_t e) { return numbers(base_ + e); });
+        indices, rows * p_->q, band, [=](int64_t e) { return numbers(start + e) + corner; },
+        [=](int64_t e) { return numbers(last + e); }, [=](int64_t e) { return numbers(base + e); });
   }
 
   // NHWC: of the channels of window (i, j).
@@ -140,10 +141,11 @@ class CoveredPixels {
     const uint32_t row_step = uint32_t(p_->dilation_h * p_->w);
     const uint32_t rows = kRows > 0 ? kRows : uint32_t(p_->r);
     const uint32_t begin = uint32_t(band.begin * p_->w), size = uint32_t(band.size() * p_->w);
+    int32_t* const pixels = pixels_;
     const Numbers none = ~Numbers{};
     Numbers all = {};
     for (int64_t e = 0; e < count; e += kNumbers) {
-      const Numbers pixel = numbers(pixels_ + e);
+      const Numbers pixel = numbers(pixels + e);
       const Numbers offset = pixel - first(e);
       Numbers column = offset;  // unsigned, the least of all is that from the row the pixel is in
       for (uint32_t r = 1; r < rows; ++r) {
@@ -152,12 +154,12 @@ class CoveredPixels {
       }
       column = pixel - begin < size ? column : none;
       const Numbers kept = column <= last(e) ? pixel + base(e) : none;
-      __builtin_memcpy(pixels_ + e, &kept, sizeof(kept));
+      __builtin_memcpy(pixels + e, &kept, sizeof(kept));
       if (e + kNumbers <= count) all |= kept;
     }
     int32_t signs = 0;
     for (int lane = 0; lane < kNumbers; ++lane) signs |= int32_t(all[lane]);
-    for (int64_t e = count / kNumbers * kNumbers; e < count; ++e) signs |= pixels_[e];
+    for (int64_t e = count / kNumbers * kNumbers; e < count; ++e) signs |= pixels[e];
     return signs >= 0;
   }
 

@@ -150,7 +150,7 @@ class MatchPairs {
   }
 
   void band(Span images, Span band) {
-    const Pool2dProblem& p = *p_;
+    const Pool2dProblem p = *p_;  // a copy: stores of gradients might change it for all we know
     T* const out = static_cast<T*>(arrays_->out) + images.begin * p.h * p.w;
     const int64_t seen = 2 * p.p, begin = band.begin / 2, end = min_of(p.p, ceil_div(band.end, 2));
     const int64_t planes = images.size();  // several: rows are counted on from plane to plane
@@ -165,9 +165,9 @@ class MatchPairs {
       for (int64_t row = 0; row < rows; ++row, pixels += p.q, gradients += p.q) {
         const Span inside = {max_of(h, band.begin), min_of(h + 2, band.end)};
         if (inside.size() == 2) {
-          image_rows<2>(pixels, gradients, plane, h);
+          image_rows<2>(p.q, p.w, pixels, gradients, plane, h);
         } else {
-          image_rows<1>(pixels, gradients, plane, inside.begin);
+          image_rows<1>(p.q, p.w, pixels, gradients, plane, inside.begin);
         }
         h += 2;
         if (h >= seen && planes > 1) {
@@ -186,10 +186,24 @@ class MatchPairs {
  private:
   // One or both rows of a window row.
   template <int kRows>
-  CK_INLINE void image_rows(const int32_t* pixels, const T* gradients, T* plane, int64_t h) {
+  static CK_INLINE void image_rows(int64_t q, int64_t w, const int32_t* pixels, const T* gradients,
+                                   T* plane, int64_t h) {
     typedef typename Vec<T>::RawBits Places;
-    const int64_t q = p_->q, w = p_->w, width = min_of(w, 2 * q);
+    const int64_t width = min_of(w, 2 * q);
     T* const out = plane + h * w;
+    if (width == w && width <= kLanes<T>) {  // a row is one vector at most
+      const Vec<T> given = Vec<T>::load_masked(gradients, first_lanes(q));
+      const Vec<T> places = {typename Vec<T>::Raw(places_at<T>(pixels))};
+      Vec<T> twice, twice_places, unused;
+      zip(given, given, &twice, &unused);
+      zip(places, places, &twice_places, &unused);
+      for (int row = 0; row < kRows; ++row) {
+        const Vec<T> found =
+            matching<T>(Places(twice_places.raw), places_from<T>((h + row) * w), twice);
+        (Vec<T>::zero() + found).store_masked(out + row * w, first_lanes(w));
+      }
+      return;
+    }
     for (int64_t j = 0; j < q; j += kLanes<T>) {
       const Vec<T> given = Vec<T>::load_first(gradients + j, q - j);
       const Vec<T> places = {typename Vec<T>::Raw(places_at<T>(pixels + j))};
