@@ -130,6 +130,8 @@ class MatchSame {
 template <class T>
 class MatchPairs {
  public:
+  // Padding is less than a window, so each window begins in the image: there are as many as pairs
+  // of rows or, with ceil_mode, one whose second row is not there.
   static bool supports(const Pool2dProblem& p) {
     return p.layout == Layout::kNCHW && p.r == 2 && p.s == 2 && p.stride_h == 2 &&
            p.stride_w == 2 && p.dilation_h == 1 && p.dilation_w == 1 && p.pad_top == 0 &&
