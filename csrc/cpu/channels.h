@@ -23,6 +23,9 @@
 namespace ck {
 namespace CK_ISA {
 
+// Multiplications that take as long as reading an element or two from memory.
+constexpr int64_t kElementMultiplies = 24;
+
 constexpr int kChannelVecs = 4;
 constexpr int64_t kPartBlocks = 16, kPartChannels = 512, kChainTerms = 64;
 
@@ -169,12 +172,17 @@ static void reduce_planes(const ChannelBlocks& b, const Reducer& reducer, int64_
   double total[Reducer::kFields] = {};
   int64_t before = 0;
   const int64_t last = min_of(b.blocks, (part + 1) * kPartBlocks);
-  for (int64_t block = part * kPartBlocks; block < last; ++block) {
-    const int64_t image = block / b.runs * b.images, pixel = block % b.runs * b.run;
+  int64_t block = part * kPartBlocks;
+  // Small planes have one block: divisions would take as long as its pixels.
+  int64_t image = block == 0 ? 0 : block / b.runs * b.images;
+  int64_t pixel = block == 0 ? 0 : block % b.runs * b.run;
+  for (; block < last; ++block) {
     const PlaneWalk<T> walk = {(image * b.c + channel) * b.pixels + pixel, b.c * b.pixels,
                                min_of(b.images, b.n - image), min_of(b.run, b.pixels - pixel)};
     reducer.block(walk, channel, before, total, 1);
     before += walk.count();
+    pixel += b.run;
+    if (pixel >= b.pixels) pixel = 0, image += b.images;
   }
   for (int f = 0; f < Reducer::kFields; ++f) totals[f * b.c + channel] = total[f];
 }
@@ -250,14 +258,15 @@ static void reduce_channels(const ChannelBlocks& b, const Reducer& reducer, doub
     return;
   }
   const int64_t elems = b.n * b.c * b.pixels;
-  const int wanted = useful_threads(elems * 4, threads);
+  const int wanted = useful_threads(elems * kElementMultiplies, threads);
   // A task has many small planes, or one part of them.
   const int64_t tasks = b.groups * b.parts;
-  const int64_t batch = max_of(1, tasks / max_of(1, elems >> 15));
+  const int64_t batch = max_of(1, tasks / max_of(1, elems >> 14));
   run_tasks(ceil_div(tasks, batch), wanted, [&](int64_t task, int64_t) {
     const int64_t end = min_of(tasks, (task + 1) * batch);
-    for (int64_t i = task * batch; i < end; ++i) {
-      const int64_t group = i / b.parts, part = i % b.parts;
+    int64_t group = task * batch / b.parts, part = task * batch % b.parts;
+    for (int64_t i = task * batch; i < end; ++i, ++part) {
+      if (part == b.parts) part = 0, ++group;
       if (b.planar) {
         reduce_planes<T>(b, reducer, group, part, totals + part * size);
       } else {

@@ -28,6 +28,15 @@ static void fill(T* to, int64_t count, T value) {
   for (int64_t i = 0; i < count; ++i) to[i] = value;
 }
 
+// The same for one call per small plane, whose last pixels are one masked store.
+template <class T>
+static CK_INLINE void spread(T* to, int64_t count, T value) {
+  const Vec<T> vec = Vec<T>::broadcast(value);
+  int64_t i = 0;
+  for (; i + kLanes<T> <= count; i += kLanes<T>) vec.store(to + i);
+  if (i < count) vec.store_masked(to + i, first_lanes(count - i));
+}
+
 // Copies from `bytes` to 2 * `bytes` as two pieces that may overlap.
 template <int kBytes>
 static CK_INLINE void move_both_ends(char* to, const char* from, int64_t bytes) {

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import convkit
+from convkit import reference, testing
 
 from ..reference import worked
 from . import strategies
@@ -118,3 +119,64 @@ def test_index_minus_one_gets_no_gradient(way):
     options = {"padding": 1, "dilation": 2}
     got = accepted(convkit.max_pool2d_grad, way, grad_y, indices, (1, 1, 1, 1), 2, **options)
     assert got.item() == 0
+
+
+def covered_only(indices, x_shape, size, stride, padding):
+    """Indices with -1 for those that are no pixel of their window."""
+    h, w = x_shape[2:]
+    kept = np.full_like(indices, -1)
+    for at, index in np.ndenumerate(indices):
+        below = index // w - (at[2] * stride - padding)
+        right = index % w - (at[3] * stride - padding)
+        if 0 <= index < h * w and 0 <= below < size and 0 <= right < size:
+            kept[at] = index
+    return kept
+
+
+@DTYPES
+@pytest.mark.parametrize(
+    "geometry",
+    # x_shape, kernel, stride, padding, ceil_mode
+    [
+        ((2, 9, 5, 7), 3, 1, 1, False),
+        ((1, 3, 40, 70), 3, 1, 1, False),
+        ((1, 1, 5, 1500), 3, 1, 1, False),
+        ((1, 40, 6, 6), 2, 2, 0, False),
+        ((2, 3, 7, 5), 2, 2, 0, False),
+        ((2, 3, 7, 5), 2, 2, 0, True),
+        ((1, 2, 90, 131), 2, 2, 0, True),
+        ((3, 11, 7, 7), 3, 2, 0, False),
+        ((1, 5, 8, 9), 3, 2, 1, True),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_index_outside_its_window_has_no_effect(geometry, threads, dtype):
+    x_shape, size, stride, padding, ceil_mode = geometry
+    options = {"stride": stride, "padding": padding, "ceil_mode": ceil_mode}
+    rng = np.random.default_rng(1)
+    x = rng.integers(-9, 9, x_shape).astype(dtype)
+    y, indices = convkit.max_pool2d(x, size, return_indices=True, **options)
+    h, w = x_shape[2:]
+    far = np.iinfo(np.int64)
+    wrong = [
+        1,
+        -1,
+        2,
+        -w,
+        w,
+        h * w,
+        -h * w,
+        1 << 31,
+        1 << 32,
+        -(1 << 32),
+        far.max // 2,
+        far.min // 2,
+    ]
+    moved = indices + rng.choice(wrong, y.shape) * (rng.random(y.shape) < 0.5)
+    grad_y = rng.integers(1, 9, y.shape).astype(dtype)
+    with testing.use_threads(threads):
+        got = convkit.max_pool2d_grad(grad_y, moved, x_shape, size, **options)
+    kept = covered_only(moved, x_shape, size, stride, padding)
+    expected = reference.max_pool2d_grad(grad_y, kept, x_shape, size, **options)
+    np.testing.assert_array_equal(got, expected, strict=True)

@@ -7,6 +7,16 @@ namespace ck {
 namespace CK_ISA {
 namespace {
 
+template <class T>
+CK_INLINE T sum_of_vectors(const T* from, int64_t count) {
+  return sum_of_lanes(sum_of_chains<T>(ceil_div(count, kLanes<T>), [&](int64_t first, int64_t end) {
+    Vec<T> sum = Vec<T>::zero();
+    for (int64_t v = first; v < end; ++v)
+      sum = sum + Vec<T>::load_first(from + v * kLanes<T>, count - v * kLanes<T>);
+    return sum;
+  }));
+}
+
 // The sum of at least one number.
 template <class T>
 T sum_of_run(const T* from, int64_t count) {
@@ -16,12 +26,7 @@ T sum_of_run(const T* from, int64_t count) {
     for (int64_t i = 1; i < count; ++i) sum += from[i];
     return sum;
   }
-  return sum_of_lanes(sum_of_chains<T>(ceil_div(count, kLanes<T>), [&](int64_t first, int64_t end) {
-    Vec<T> sum = Vec<T>::zero();
-    for (int64_t v = first; v < end; ++v)
-      sum = sum + Vec<T>::load_first(from + v * kLanes<T>, count - v * kLanes<T>);
-    return sum;
-  }));
+  return sum_of_vectors(from, count);
 }
 
 // Both directions of an average: the image is added up and then divided, gradients are divided and
@@ -110,6 +115,36 @@ class Average {
   Span* columns_;
   T* widths_;
   const T** sources_;
+};
+
+// Averages of whole planes, NCHW: pixels along the vectors.
+template <class T, bool kGradient>
+class PlaneAverage {
+ public:
+  static bool suits(const Grid& g) {
+    return g.width == 1 && (kGradient ? g.source_rows == 1 && g.source_columns == 1
+                                      : g.rows == 1 && g.columns == 1);
+  }
+  static int64_t units(const Grid& g) { return g.planes; }
+  static PlaneAverage take(Arena&, const Grid&) { return {}; }
+
+  void run(const Grid& g, const Pool2dArrays& arrays, Span planes) {
+    T* const out = static_cast<T*>(arrays.out);
+    if (kGradient) {
+      const T area = T(g.rows) * T(g.columns);
+      const int64_t pixels = g.rows * g.columns;
+      for (int64_t i = planes.begin; i < planes.end; ++i) {
+        spread(out + i * pixels, pixels, static_cast<const T*>(arrays.y)[i] / area);
+      }
+      return;
+    }
+    const T area = T(g.source_rows) * T(g.source_columns);
+    const int64_t pixels = g.source_rows * g.source_columns;
+    const T* x = static_cast<const T*>(arrays.x) + planes.begin * pixels;
+    for (int64_t i = planes.begin; i < planes.end; ++i, x += pixels) {
+      out[i] = sum_of_vectors(x, pixels) / area;
+    }
+  }
 };
 
 }  // namespace

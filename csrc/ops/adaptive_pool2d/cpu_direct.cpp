@@ -4,6 +4,7 @@
 //              same with image and output exchanged: a pixel adds the windows that hold it, which
 //              are a range as the pixels of a window are. Neighbouring rows held by the same
 //              windows are copies.
+//              Whole planes of NCHW are summed, or filled, as they lie in memory.
 //   maximum    NHWC: window by window, channels along the vectors, as pool2d. NCHW: rows first as
 //              above, with the row each maximum came from, then columns; the first in row-major
 //              order is told by the rows.
@@ -24,6 +25,8 @@ constexpr int64_t kStepsPerPixel = 8;  // vector multiplications that take as lo
 // Calls action.go<Worker>() with the worker of the problem.
 template <class T, bool kGradient, class Action>
 auto with_average(const Grid& g, int64_t channels, const Action& action) {
+  typedef PlaneAverage<T, kGradient> Planes;
+  if (Planes::suits(g)) return action.template go<Planes>();
   typedef Packed<T, Average<T, kGradient>, kGradient, false> Packs;
   if (Packs::suits(g, channels)) return action.template go<Packs>();
   return action.template go<Average<T, kGradient>>();

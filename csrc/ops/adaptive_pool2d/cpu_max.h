@@ -130,6 +130,7 @@ class MaxGradient {
     MaxGradient self;
     self.gathers_ = most_rows(g) * most_columns(g) > kChain;
     self.columns_ = arena.take<Span>(self.gathers_ ? g.columns : g.source_columns);
+    self.rows_ = arena.take<Span>(self.gathers_ ? 0 : g.source_rows);
     return self;
   }
 
@@ -138,37 +139,65 @@ class MaxGradient {
       find_columns(g, columns_);
     } else {
       find_holders(g, columns_);
+      for (int64_t i = 0; i < g.source_rows; ++i) {
+        const AdaptiveRange range = adaptive_range(i, g.rows, g.source_rows);
+        rows_[i] = {range.begin, range.end};
+      }
     }
+    const int64_t row = g.columns * g.width;
+    T* const out = static_cast<T*>(arrays.out);
+    // Small planes lie side by side: one run of zeros for all.
+    const bool at_once = !gathers_ && units.size() * row * int64_t(sizeof(T)) <= kZeroBytes;
+    if (at_once) zero(out + units.begin * row, units.size() * row);
     for_each_plane(g, units, [&](int64_t plane, Span rows) {
-      const int64_t row = g.columns * g.width;
       const int64_t at = plane * g.source_rows * g.source_columns * g.width;
       const T* const grad_y = static_cast<const T*>(arrays.y) + at;
-      T* const grad_x = static_cast<T*>(arrays.out) + plane * g.rows * row;
+      T* const grad_x = out + plane * g.rows * row;
       if (gathers_) {
         gather(g, grad_y, arrays.indices_in + at, rows, grad_x);
+        return;
+      }
+      if (!at_once) zero(grad_x + rows.begin * row, rows.size() * row);
+      if (g.width == 1) {
+        scatter<1>(g, grad_y, arrays.indices_in + at, rows, grad_x);
       } else {
-        __builtin_memset(grad_x + rows.begin * row, 0, uint64_t(rows.size() * row) * sizeof(T));
-        scatter(g, grad_y, arrays.indices_in + at, rows, grad_x);
+        scatter<0>(g, grad_y, arrays.indices_in + at, rows, grad_x);
       }
     });
   }
 
  private:
+  static constexpr int64_t kZeroBytes = int64_t(256) << 10;  // stay in L2
+
+  static void zero(T* to, int64_t count) { __builtin_memset(to, 0, uint64_t(count) * sizeof(T)); }
+
+  // n % d for 32-bit numbers with inverse = 2**64 / d, rounded up (Lemire, Kaser and Kurz 2019).
+  static CK_INLINE int64_t remainder(uint64_t n, uint64_t d, uint64_t inverse) {
+    return int64_t((unsigned __int128)(inverse * n) * d >> 64);
+  }
+
+  template <int kWidth>
   void scatter(const Grid& g, const T* grad_y, const int64_t* indices, Span band, T* grad_x) {
-    const Span windows = {rows_of(g, band.begin).begin, rows_of(g, band.end - 1).end};
+    const int64_t width = kWidth > 0 ? kWidth : g.width;
+    const uint64_t columns = uint64_t(g.columns), inverse = UINT64_MAX / columns + 1;
+    const bool small = g.rows * g.columns <= UINT32_MAX;
+    const bool all = band.size() == g.rows;
+    const Span windows = {all ? 0 : rows_of(g, band.begin).begin,
+                          all ? g.source_rows : rows_of(g, band.end - 1).end};
     for (int64_t i = windows.begin; i < windows.end; ++i) {
-      const AdaptiveRange held = adaptive_range(i, g.rows, g.source_rows);
+      const Span held = rows_[i];
       const Span rows = {max_of(held.begin, band.begin), min_of(held.end, band.end)};
       const uint64_t first = uint64_t(rows.begin * g.columns);
       const uint64_t count = uint64_t(rows.size() * g.columns);
       for (int64_t j = 0; j < g.source_columns; ++j) {
-        const int64_t at = (i * g.source_columns + j) * g.width;
-        for (int64_t c = 0; c < g.width; ++c) {
+        const int64_t at = (i * g.source_columns + j) * width;
+        for (int64_t c = 0; c < width; ++c) {
           const uint64_t index = uint64_t(indices[at + c]);
           if (index - first >= count) continue;  // any int64 may stand in a user's array
-          const int64_t column = int64_t(index % uint64_t(g.columns));
+          const int64_t column =
+              small ? remainder(index, columns, inverse) : int64_t(index % columns);
           if (column < columns_[j].begin || column >= columns_[j].end) continue;
-          grad_x[int64_t(index) * g.width + c] += grad_y[at + c];
+          grad_x[int64_t(index) * width + c] += grad_y[at + c];
         }
       }
     }
@@ -196,6 +225,7 @@ class MaxGradient {
 
   bool gathers_;
   Span* columns_;  // of each pixel the windows that hold it, or of each window its pixels
+  Span* rows_;     // of each window row its pixels
 };
 
 }  // namespace

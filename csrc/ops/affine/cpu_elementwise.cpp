@@ -13,8 +13,8 @@ namespace ck {
 namespace CK_ISA {
 namespace {
 
-constexpr int64_t kTaskElems = 1 << 15, kLongRow = 1 << 10;
-constexpr int64_t kThreadElems = 1 << 16;  // fewer do not pay for waking a thread
+constexpr int64_t kTaskElems = 1 << 14, kLongRow = 1 << 10;
+constexpr int64_t kThreadElems = 1 << 15;  // fewer do not pay for waking a thread
 
 template <class T>
 struct Numbers {

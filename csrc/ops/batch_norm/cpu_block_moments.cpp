@@ -245,6 +245,7 @@ void run_gradient(const BatchNormProblem& p, const BatchNormArrays& arrays,
     put<T>(arrays.grad_bias, c, sum);
     put<T>(arrays.grad_weight, c, product * invstd);
     space.factor[c] = T(factor);
+    if (!p.training) continue;
     space.scale[c] = T(-factor * invstd * invstd * product / count);
     space.shift[c] = T(-factor * sum / count);
   }

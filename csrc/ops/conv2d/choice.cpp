@@ -17,6 +17,13 @@ std::string few_channels(const Conv2dProblem& p, int64_t most, const char* what_
                      p.groups > 1 ? " in a group" : "", (long long)most, what_follows);
 }
 
+// "" above `most` filters.
+std::string few_filters(const Conv2dProblem& p, int64_t most) {
+  if (p.k_per_group > most) return "";
+  return format_text("1x1 filters with a stride, %lld of them%s; up to %lld direct is faster",
+                     (long long)p.k_per_group, p.groups > 1 ? " in a group" : "", (long long)most);
+}
+
 // Why direct comes first, or "".
 std::string cpu_prefers_direct(const Conv2dProblem& p, Direction direction) {
   const bool nchw = p.layout == Layout::kNCHW, pointwise = p.r == 1 && p.s == 1;
@@ -28,10 +35,15 @@ std::string cpu_prefers_direct(const Conv2dProblem& p, Direction direction) {
                             : few_channels(p, 4, "direct is faster");
       return pointwise ? "" : few_channels(p, 64, "direct is faster in NHWC");
     case Direction::kDgrad:
-      if (pointwise && strided) return "1x1 filters with a stride: direct is faster at any size";
+      if (pointwise && strided) {
+        const std::string why = few_filters(p, nchw ? p.p * p.q - 1 : 128);
+        if (!why.empty()) return why;
+      }
       return few_channels(p, 8, "direct is faster");
     case Direction::kWgrad:
       if (pointwise && !strided) return "";
+      // Rows of small maps fill vectors badly.
+      if (nchw && !strided && p.p * p.q <= 64) return few_channels(p, 8, "direct is faster");
       return nchw ? few_channels(p, 64, "direct is faster in NCHW")
                   : few_channels(p, 128, "direct is faster in NHWC");
   }

@@ -14,11 +14,12 @@ static Reason supports(const Conv2dProblem& problem, Direction) {
 }
 
 // The paths of the algorithm, the special ones first; the last of each direction takes everything.
-enum class Path { kWhole, kPlanes, kChannels, kGather, kWgradPixels, kWgrad };
+enum class Path { kWhole, kPlanes, kChannels, kGather, kWgradPacks, kWgradPixels, kWgrad };
 
 static Path path_of(const Conv2dProblem& p, Direction direction) {
   bool wgrad = direction == Direction::kWgrad;
   if (fits_whole(p)) return Path::kWhole;
+  if (wgrad && fits_packs(p)) return Path::kWgradPacks;
   if (fits_planes(p, direction)) return wgrad ? Path::kWgrad : Path::kPlanes;
   if (fits_channels(p, direction)) return Path::kChannels;
   if (!wgrad) return Path::kGather;
@@ -48,6 +49,8 @@ static int64_t workspace_bytes(const Conv2dProblem& problem, Direction direction
       return channels_workspace_bytes(p, direction, threads);
     case Path::kGather:
       return gather_workspace_bytes(p, direction, threads);
+    case Path::kWgradPacks:
+      return packs_wgrad_workspace_bytes(p, threads);
     case Path::kWgradPixels:
       return wgrad_pixels_workspace_bytes(p, threads);
     default:
@@ -69,6 +72,8 @@ static void run(const Conv2dProblem& problem, Direction direction, const Conv2dA
       return run_channels(p, direction, arrays, execution);
     case Path::kGather:
       return run_gather(p, direction, arrays, execution);
+    case Path::kWgradPacks:
+      return run_packs_wgrad(p, arrays, execution);
     case Path::kWgradPixels:
       return run_wgrad_pixels(p, arrays, execution);
     default:

@@ -230,6 +230,9 @@ int64_t channels_workspace_bytes(const Conv2dProblem&, Direction, int threads);
 void run_channels(const Conv2dProblem&, Direction, const Conv2dArrays&, const Execution&);
 int64_t channels_wgrad_workspace_bytes(const Conv2dProblem&, int threads);
 void run_channels_wgrad(const Conv2dProblem&, const Conv2dArrays&, const Execution&);
+bool fits_packs(const Conv2dProblem&);  // wgrad of NCHW
+int64_t packs_wgrad_workspace_bytes(const Conv2dProblem&, int threads);
+void run_packs_wgrad(const Conv2dProblem&, const Conv2dArrays&, const Execution&);
 
 // cpu_direct_depthwise.cpp: one channel in, each filter alone. Whether it takes the problem, and
 // for wgrad the sums of a patch of one image of grad_y.

@@ -1,8 +1,10 @@
 // conv2d.wgrad.direct, NHWC, depthwise: vectors lie along the channels, every lane has the sums of
-// its own filter. Needs: see fits_channels.
+// its own filter. Needs: see fits_channels. NCHW with rows of half a vector and less is turned into
+// images of one vector of channels, which costs less than such rows.
 // A tile is kPixels neighbouring pixels of grad_y: each vector of x serves every one whose window
 // holds it. Columns in the padding are multiplied as zeros.
 // Order: pixels row by row in runs of at most kBlockTerms, runs in order, batches of runs in order.
+#include "cpu/operands.h"
 #include "ops/conv2d/cpu_direct_lines.h"
 
 namespace ck {
@@ -143,7 +145,92 @@ void run_weighing(const Conv2dProblem& p, const Conv2dArrays& arrays, const Exec
   }
 }
 
+constexpr int64_t kPackBytes = int64_t(256) << 10;  // of one vector of channels, for L2
+
+Conv2dProblem pack_of(const Conv2dProblem& p, int lanes) {
+  Conv2dProblem pack = p;
+  pack.layout = Layout::kNHWC;
+  pack.c = pack.k = pack.groups = lanes;
+  return pack;
+}
+
+template <class T>
+struct Packs {
+  Conv2dProblem pack;
+  T *x, *y;
+  char* weighing;
+
+  static Packs take(const Conv2dProblem& p, Arena& arena) {
+    Packs g = {};
+    g.pack = pack_of(p, kLanes<T>);
+    g.x = arena.take<T>(p.n * p.h * p.w * kLanes<T>);
+    g.y = arena.take<T>(p.n * p.p * p.q * kLanes<T>);
+    Arena inner(nullptr);
+    plan_weighing<T>(g.pack, 1, inner);
+    g.weighing = arena.take<char>(inner.used_bytes());
+    return g;
+  }
+
+  // Channels [first, first + kLanes).
+  void run(const Conv2dProblem& p, const Conv2dArrays& arrays, int64_t first) const {
+    turn(static_cast<const T*>(arrays.x), p, p.h * p.w, first, x);
+    turn(static_cast<const T*>(arrays.y), p, p.p * p.q, first, y);
+    Conv2dArrays inner = {};
+    inner.x = x;
+    inner.y = y;
+    inner.out = static_cast<T*>(arrays.out) + first * p.r * p.s;
+    Execution alone = {};
+    alone.threads = 1;
+    alone.workspace = weighing;
+    run_weighing<T>(pack, inner, alone);
+  }
+
+  static void turn(const T* from, const Conv2dProblem& p, int64_t pixels, int64_t first, T* to) {
+    for (int64_t n = 0; n < p.n; ++n) {
+      CK_ISA::transpose(from + (n * p.c + first) * pixels, pixels, int64_t(kLanes<T>), pixels,
+                        to + n * pixels * kLanes<T>, int64_t(kLanes<T>));
+    }
+  }
+};
+
+template <class T>
+int64_t pack_bytes(const Conv2dProblem& p) {
+  Arena arena(nullptr);
+  Packs<T>::take(p, arena);
+  return arena.used_bytes();
+}
+
+template <class T>
+void run_packs(const Conv2dProblem& p, const Conv2dArrays& arrays, const Execution& execution) {
+  const int64_t bytes = pack_bytes<T>(p), packs = p.c / kLanes<T>;
+  run_tasks(packs, execution.threads, [&](int64_t index, int64_t worker) {
+    Arena arena(static_cast<char*>(execution.workspace) + worker * bytes);
+    Packs<T>::take(p, arena).run(p, arrays, index * kLanes<T>);
+  });
+}
+
 }  // namespace
+
+bool fits_packs(const Conv2dProblem& p) {
+  const int lanes = p.dtype == DType::kFloat32 ? kLanes<float> : kLanes<double>;
+  return p.layout == Layout::kNCHW && p.c % lanes == 0 && p.q * 2 <= lanes &&
+         p.n * (p.h * p.w + p.p * p.q) * kVectorBytes <= kPackBytes && p.c_per_group == 1 &&
+         p.k_per_group == 1 && fits_channels(pack_of(p, lanes), Direction::kWgrad);
+}
+
+int64_t packs_wgrad_workspace_bytes(const Conv2dProblem& p, int threads) {
+  return larger(threads, 1) *
+         (p.dtype == DType::kFloat32 ? pack_bytes<float>(p) : pack_bytes<double>(p));
+}
+
+void run_packs_wgrad(const Conv2dProblem& p, const Conv2dArrays& arrays,
+                     const Execution& execution) {
+  if (p.dtype == DType::kFloat32) {
+    run_packs<float>(p, arrays, execution);
+  } else {
+    run_packs<double>(p, arrays, execution);
+  }
+}
 
 int64_t channels_wgrad_workspace_bytes(const Conv2dProblem& p, int threads) {
   Arena arena(nullptr);

@@ -4,10 +4,13 @@
 //   NCHW, small planes   the same: as many planes as a vector has lanes are transposed into an
 //                        image with that many channels, and the result back. The transposition
 //                        costs less than the edges of short rows.
+//   NCHW, one window: its gradient is the same for all pixels
 //   NCHW, large planes   row by row, pixels along the vectors                cpu_planes_*.h
 //   gradient of a maximum: gradients go where their index points             cpu_scatter.h
+//     or pixels compare their number with the indices around them            cpu_match.h
 // Work is cut into parts (planes or images, strips of columns, bands of rows), which threads take;
 // each worker owns its scratch. No result depends on the cut.
+#include "ops/pool2d/cpu_match.h"
 #include "ops/pool2d/cpu_planes_backward.h"
 #include "ops/pool2d/cpu_planes_forward.h"
 #include "ops/pool2d/cpu_scatter.h"
@@ -64,6 +67,32 @@ struct PlanesForwardWay {
     worker.run(p, g, arrays, share_of({0, g.units}, part, g.parts));
   }
   PlanesForward<T, kPooling> worker;
+};
+
+// The gradient of an average over all of a plane.
+template <class T>
+struct SpreadWay {
+  typedef PartsPlan Plan;
+  static bool suits(const Pool2dProblem& p) {
+    return p.layout == Layout::kNCHW && p.p == 1 && p.q == 1 && p.dilation_h == 1 &&
+           p.dilation_w == 1 && p.r - p.pad_top >= p.h && p.s - p.pad_left >= p.w;
+  }
+  static Plan plan(const Pool2dProblem& p, int threads) {
+    Plan g = {};
+    g.units = p.n * p.c;
+    g.parts = parts_for(g.units, threads);
+    return g;
+  }
+  static SpreadWay take(Arena&, const Pool2dProblem&, const Plan&) { return {}; }
+  void run(const Pool2dProblem& p, const Plan& g, const Pool2dArrays& arrays, int64_t part) {
+    const T area = T(counted_rows(p, 0)) * T(counted_columns(p, 0));
+    const int64_t pixels = p.h * p.w;
+    const Span planes = share_of({0, g.units}, part, g.parts);
+    for (int64_t plane = planes.begin; plane < planes.end; ++plane) {
+      spread(static_cast<T*>(arrays.out) + plane * pixels, pixels,
+             static_cast<const T*>(arrays.y)[plane] / area);
+    }
+  }
 };
 
 template <class T>
@@ -222,31 +251,46 @@ struct PacksBackwardWay {
   T* image;
 };
 
-template <class T>
+template <class T, class Worker>
 struct MaxBackwardWay {
-  typedef PartsPlan Plan;
+  struct Plan : PartsPlan {
+    int64_t images, joined;
+  };
   static Plan plan(const Pool2dProblem& p, int threads) {
-    return plan_bands(p.layout == Layout::kNCHW ? p.n * p.c : p.n, p.h, threads);
+    const int64_t images = p.layout == Layout::kNCHW ? p.n * p.c : p.n;
+    const int64_t share = max_of(1, threads > 1 ? images / (4 * int64_t(threads)) : images);
+    const int64_t joined = min_of(Worker::images_at_once(p), share);
+    Plan g = {plan_bands(ceil_div(images, joined), p.h, joined > 1 ? 1 : threads), images, joined};
+    g.parts = parts_for(g.units, threads);
+    return g;
   }
   static MaxBackwardWay take(Arena& arena, const Pool2dProblem& p, const Plan& g) {
-    return {MaxBackward<T>::take(arena, p, g.band)};
+    return {Worker::take(arena, p, g.joined, g.band)};
   }
   void run(const Pool2dProblem& p, const Plan& g, const Pool2dArrays& arrays, int64_t part) {
     worker.start(p, arrays);
     const Span units = share_of({0, g.units}, part, g.parts);
     for (int64_t unit = units.begin; unit < units.end; ++unit) {
-      worker.band(unit / g.bands, band_of(g, unit, p.h));
+      const int64_t first = unit / g.bands * g.joined;
+      worker.band({first, min_of(first + g.joined, g.images)}, band_of(g, unit, p.h));
     }
   }
-  MaxBackward<T> worker;
+  Worker worker;
 };
 
-// Calls action.template operator()<Way>() with the problem's way.
+// Calls action.template go<Way>() with the problem's way.
 template <class T, Pooling kPooling, class Action>
 auto with_forward_way(const Pool2dProblem& p, const Action& action) {
   if (p.layout == Layout::kNHWC) return action.template go<ImagesForwardWay<T, kPooling>>();
   if (packs_planes<T>(p)) return action.template go<PacksForwardWay<T, kPooling>>();
   return action.template go<PlanesForwardWay<T, kPooling>>();
+}
+
+template <class T, class Action>
+auto with_max_backward_way(const Pool2dProblem& p, const Action& action) {
+  if (MatchSame<T>::supports(p)) return action.template go<MaxBackwardWay<T, MatchSame<T>>>();
+  if (MatchPairs<T>::supports(p)) return action.template go<MaxBackwardWay<T, MatchPairs<T>>>();
+  return action.template go<MaxBackwardWay<T, MaxBackward<T>>>();
 }
 
 template <class T, class Action>
@@ -256,8 +300,9 @@ auto with_way(const Pool2dProblem& p, Direction direction, bool indexed, const A
     if (indexed) return with_forward_way<T, Pooling::kMaxIndexed>(p, action);
     return with_forward_way<T, Pooling::kMax>(p, action);
   }
-  if (p.is_max) return action.template go<MaxBackwardWay<T>>();
+  if (p.is_max) return with_max_backward_way<T>(p, action);
   if (p.layout == Layout::kNHWC) return action.template go<ImagesBackwardWay<T>>();
+  if (SpreadWay<T>::suits(p)) return action.template go<SpreadWay<T>>();
   if (packs_planes<T>(p)) return action.template go<PacksBackwardWay<T>>();
   return action.template go<PlanesBackwardWay<T>>();
 }

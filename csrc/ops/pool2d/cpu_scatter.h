@@ -5,14 +5,12 @@
 // Where a pixel can lie in more windows than a chain has terms, it counts what it was given and has
 // the levels of cpu/sums.h.
 //
-// Any int64 may stand in a user's index array. So first, vectors at a time, each index is turned
-// into a pixel number of the band that its window covers, or -1; r comparisons do that without a
-// division, as a window is r runs of s consecutive pixels. Dilated and very high windows and images
-// beyond int32 are checked one by one.
+// Which indices are pixels of the band that their window covers cpu_covered.h finds out. Dilated
+// and very high windows and images beyond int32 are checked one by one.
 #pragma once
 
 #include "cpu/sums.h"
-#include "ops/pool2d/cpu_rows.h"
+#include "ops/pool2d/cpu_covered.h"
 
 namespace ck {
 namespace CK_ISA {
@@ -21,15 +19,20 @@ namespace {
 template <class T>
 class MaxBackward {
  public:
-  static MaxBackward take(Arena& arena, const Pool2dProblem& p, int64_t band_rows) {
+  // How many planes (NCHW) or images (NHWC) band() takes at a time.
+  static int64_t images_at_once(const Pool2dProblem& p) {
+    const bool joins =
+        p.layout == Layout::kNCHW && CoveredPixels::supports(p) && most_windows(p) <= kChain;
+    return joins ? CoveredPixels::planes_at_once(p) : 1;
+  }
+
+  // `images` at most of what images_at_once() says.
+  static MaxBackward take(Arena& arena, const Pool2dProblem& p, int64_t images, int64_t band_rows) {
     MaxBackward self;
     self.nhwc_ = p.layout == Layout::kNHWC;
-    // Windows at a time: rows of a plane, or the channels of a pixel.
-    self.segment_rows_ = self.nhwc_ ? 1 : max_of(1, min_of(p.p, kSegment / p.q));
-    const int64_t elems = self.nhwc_ ? p.c : self.segment_rows_ * p.q;
-    self.pixels_ = arena.take<int32_t>(elems);
-    self.start_ = arena.take<int32_t>(self.nhwc_ ? 0 : elems);
-    self.last_ = arena.take<uint32_t>(self.nhwc_ ? 0 : elems);
+    self.fast_ = CoveredPixels::supports(p);
+    self.segment_rows_ = CoveredPixels::segment_rows(p);
+    self.covered_ = CoveredPixels::take(arena, p, images, 0);
     self.long_ = most_windows(p) > kChain;
     self.band_elems_ = self.long_ ? band_rows * p.w * (self.nhwc_ ? p.c : 1) : 0;
     self.given_ = arena.take<int64_t>(self.band_elems_);
@@ -40,29 +43,24 @@ class MaxBackward {
   void start(const Pool2dProblem& p, const Pool2dArrays& arrays) {
     p_ = &p;
     arrays_ = &arrays;
-    // Sums of rows stay far from overflow, their products with the width need not.
-    const int64_t tile_h = (p.r - 1) * p.dilation_h + 1, rows = INT32_MAX / p.w;
-    fast_ = p.dilation_w == 1 && p.r <= kFewRows && p.h + 2 * tile_h <= rows &&
-            segment_rows_ * p.stride_h + tile_h + p.h <= rows;
-    if (nhwc_ || !fast_) return;
-    for (int64_t i = 0; i < segment_rows_; ++i) {
-      for (int64_t j = 0; j < p.q; ++j) {
-        const Columns columns = columns_of(j);
-        start_[i * p.q + j] = int32_t(i * p.stride_h * p.w + columns.first);
-        last_[i * p.q + j] = uint32_t(columns.last - columns.first);
-      }
-    }
+    if (fast_) covered_.start(p);
   }
 
-  // Rows [band.begin, band.end) of one plane (NCHW) or image (NHWC).
-  void band(int64_t image, Span band) {
+  // Rows [band.begin, band.end) of planes (NCHW) or images (NHWC): all rows, if they are several.
+  void band(Span images, Span band) {
     const Pool2dProblem& p = *p_;
     const int64_t width = nhwc_ ? p.c : 1;
     const int64_t tile_h = (p.r - 1) * p.dilation_h + 1;
-    const int64_t x_offset = image * p.h * p.w * width, y_offset = image * p.p * p.q * width;
+    const int64_t x_offset = images.begin * p.h * p.w * width;
+    const int64_t y_offset = images.begin * p.p * p.q * width;
     T* const grad_x = static_cast<T*>(arrays_->out) + x_offset;
     const T* const grad_y = static_cast<const T*>(arrays_->y) + y_offset;
     const int64_t* const indices = arrays_->indices_in + y_offset;
+    if (images.size() > 1) {
+      __builtin_memset(grad_x, 0, uint64_t(images.size() * p.h * p.w) * sizeof(T));
+      add_rows<false>(grad_x, grad_y, indices, 0, images.size() * p.p, band);
+      return;
+    }
     const Span rows = {covering(band.begin + p.pad_top, p.stride_h, tile_h, p.p).begin,
                        covering(band.end - 1 + p.pad_top, p.stride_h, tile_h, p.p).end};
     band_begin_ = band.begin * p.w * width;
@@ -131,81 +129,29 @@ class MaxBackward {
     }
   }
 
-  static constexpr int64_t kSegment = 1024;
-  static constexpr int64_t kFewRows = 64;  // of a window: each is a comparison for every gradient
-
-  struct Columns {
-    int64_t first, last;
-  };
-  // The image columns that window column j covers, dilation 1.
-  Columns columns_of(int64_t j) const {
-    const int64_t left = j * p_->stride_w - p_->pad_left;
-    return {max_of(left, 0), min_of(left + p_->s, p_->w) - 1};
-  }
-
-  // Indices that name a pixel of the band, as int32; -1 for the others.
-  void keep_band(const int64_t* indices, int64_t count, Span band) {
-    const int64_t first = band.begin * p_->w;
-    const uint64_t size = uint64_t(band.size() * p_->w);
-    for (int64_t i = 0; i < count; ++i) {
-      const bool inside = uint64_t(indices[i]) - uint64_t(first) < size;
-      pixels_[i] = inside ? int32_t(indices[i]) : -1;
-    }
-  }
-
-  // Of the pixels kept, those that window e covers, whose rows are runs of last(e) + 1 pixels from
-  // first(e). The number of rows is a constant for the common windows: only then is this a vector
-  // loop.
-  template <class First, class Last>
-  void keep_covered(int64_t count, const First& first, const Last& last) {
-    switch (p_->r) {
-      case 2:
-        return keep_covered<2>(count, first, last);
-      case 3:
-        return keep_covered<3>(count, first, last);
-      default:
-        return keep_covered<0>(count, first, last);
-    }
-  }
-  template <int kRows, class First, class Last>
-  void keep_covered(int64_t count, const First& first, const Last& last) {
-    const uint32_t row_step = uint32_t(p_->dilation_h * p_->w);
-    const uint32_t rows = kRows > 0 ? kRows : uint32_t(p_->r);
-    int32_t* const pixels = pixels_;
-    for (int64_t e = 0; e < count; ++e) {
-      const uint32_t offset = uint32_t(pixels[e]) - uint32_t(first(e));
-      bool inside = false;
-      for (uint32_t r = 0; r < rows; ++r) inside |= offset - r * row_step <= last(e);
-      pixels[e] = inside ? pixels[e] : -1;
-    }
-  }
-
   template <bool kLong>
   void add_rows(T* grad_x, const T* grad_y, const int64_t* indices, int64_t i, int64_t rows,
                 Span band) {
-    const Pool2dProblem& p = *p_;
-    const int64_t count = rows * p.q;
-    keep_band(indices, count, band);
-    const int32_t corner = int32_t((i * p.stride_h - p.pad_top) * p.w);
-    keep_covered(
-        count, [&](int64_t e) { return corner + start_[e]; }, [&](int64_t e) { return last_[e]; });
+    const int64_t count = rows * p_->q;
+    const bool all = covered_.keep_rows(indices, i, rows, band);
+    const int32_t* const pixels = covered_.pixels();
+    if (all) {
+      for (int64_t e = 0; e < count; ++e) give<kLong>(grad_x, pixels[e], grad_y[e]);
+      return;
+    }
     for (int64_t e = 0; e < count; ++e) {
-      if (pixels_[e] >= 0) give<kLong>(grad_x, pixels_[e], grad_y[e]);
+      if (pixels[e] >= 0) give<kLong>(grad_x, pixels[e], grad_y[e]);
     }
   }
 
   template <bool kLong>
   void add_channels(T* grad_x, const T* grad_y, const int64_t* indices, int64_t i, Span band) {
     const Pool2dProblem& p = *p_;
-    const int64_t channels = p.c;
-    for (int64_t j = 0; j < p.q; ++j, grad_y += channels, indices += channels) {
-      keep_band(indices, channels, band);
-      const Columns columns = columns_of(j);
-      const int32_t corner = int32_t((i * p.stride_h - p.pad_top) * p.w + columns.first);
-      const uint32_t last = uint32_t(columns.last - columns.first);
-      keep_covered(channels, [&](int64_t) { return corner; }, [&](int64_t) { return last; });
-      for (int64_t c = 0; c < channels; ++c) {
-        if (pixels_[c] >= 0) give<kLong>(grad_x, pixels_[c] * channels + c, grad_y[c]);
+    const int32_t* const pixels = covered_.pixels();
+    for (int64_t j = 0; j < p.q; ++j, grad_y += p.c, indices += p.c) {
+      const bool all = covered_.keep_channels(indices, i, j, band);
+      for (int64_t c = 0; c < p.c; ++c) {
+        if (all || pixels[c] >= 0) give<kLong>(grad_x, pixels[c] * p.c + c, grad_y[c]);
       }
     }
   }
@@ -231,10 +177,8 @@ class MaxBackward {
   const Pool2dArrays* arrays_;
   bool nhwc_, fast_;
   int64_t segment_rows_;
-  int32_t* pixels_;
-  int32_t* start_;  // first pixel of each window's first row, from the segment's corner
-  uint32_t* last_;  // pixels of that row after the first
-  bool long_;       // sums may be longer than a chain
+  CoveredPixels covered_;
+  bool long_;  // sums may be longer than a chain
   int64_t band_begin_, band_elems_;
   int64_t* given_;  // gradients of each pixel of the band so far
   T* levels_;
