@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import convkit
+from convkit import testing
 
 from ..reference import worked
 from ..reference.worked import rows
