@@ -21,6 +21,7 @@ LAYERS = {
     "threads": 2,
     "recorded": 3,
     "ops": 4,
+    "data": 5,
     "queries": 5,
     "testing": 6,
     "explanation": 7,
