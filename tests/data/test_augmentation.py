@@ -257,6 +257,11 @@ def test_normalising_by_a_data_set_gives_mean_0_and_deviation_1():
     assert np.abs(found.std(axis=(0, 2, 3)) - 1).max() < 1e-5
 
 
+def test_normalising_keeps_a_channel_of_one_value_finite():
+    images = np.full((2, 1, 3, 3), 0.25, np.float32)
+    assert Normalize.fit(images) == Normalize((0.25,), (1.0,))
+
+
 def test_compose_goes_in_order():
     image = np.array([[[1, 3]]], np.float32)
     transform = Compose(Brightness((1, 1)), Normalize((2.0,), (4.0,)), Mirror(1))
@@ -279,6 +284,7 @@ def test_compose_goes_in_order():
         (lambda: ColorShift(1, (2, 1)), r"ColorShift: green is \(2, 1\), must be low to high"),
         (lambda: Normalize((1,), (0,)), "Normalize: mean is .* std above 0"),
         (lambda: Normalize((1, 2), (1,)), "Normalize: mean is"),
+        (lambda: Normalize.fit(image_of(1, 3, 3)), r"Normalize.fit: images must be \(N, C"),
         (lambda: PCAColor.fit(image_of(2, 1, 3, 3)), r"PCAColor.fit: images must be \(N, 3"),
         (lambda: RandomCrop(9)(image_of(1, 8, 8), rng()), "is 8x8, must be 9x9 or larger"),
         (lambda: CenterCrop((2, 9))(image_of(1, 8, 8), rng()), "is 8x8, must be 2x9 or larger"),

@@ -284,6 +284,15 @@ def test_an_iterator_that_is_dropped_ends_its_thread():
     assert threads() == []
 
 
+def test_an_error_thrown_into_an_iterator_ends_its_thread():
+    batches = iter(Loader(numbered(), 1, prefetch=1))
+    next(batches)
+    with pytest.raises(ValueError, match="thrown") as raised:
+        batches.throw(ValueError("thrown"))
+    assert threads() == []  # though the traceback keeps the frame of the iterator
+    assert raised.tb is not None
+
+
 def test_a_thread_that_is_stopped_while_it_works_does_not_hang():
     for waits in np.linspace(0, 0.003, 60):
         batches = iter(Loader(Slow(waits=0.001, fails_at=3), 1, prefetch=1))

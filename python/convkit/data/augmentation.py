@@ -334,13 +334,18 @@ class Normalize(Augmentation):
 
     @classmethod
     def fit(cls, images: np.ndarray) -> Normalize:
-        """Mean and standard deviation of each channel of (N, C, H, W) images."""
+        """Mean and standard deviation of each channel of (N, C, H, W) images.
+
+        For a channel that has one value everywhere the deviation is taken as 1.
+        """
+        if images.ndim != 4 or images.size == 0:
+            raise ValueError(f"Normalize.fit: images must be (N, C, H, W), got {images.shape}")
         mean = images.mean(axis=(0, 2, 3), dtype=np.float64)
         squares = np.zeros(len(mean))
         for image in images:
             squares += ((image - mean[:, None, None]) ** 2).sum(axis=(1, 2))
         std = np.sqrt(squares / (images.size / len(mean)))
-        return cls(tuple(mean.tolist()), tuple(std.tolist()))
+        return cls(tuple(mean.tolist()), tuple(np.where(std > 0, std, 1).tolist()))
 
     def _changed(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if len(image) != len(self.mean):

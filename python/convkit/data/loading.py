@@ -35,7 +35,6 @@ class Loader:
     The thread ends with its epoch, and at once when the `for` is left early or its iterator is
     closed. What fails in it is raised where the batch would have come.
 
-    >>> from convkit.data import ArrayDataset
     >>> numbers = ArrayDataset(np.zeros((5, 1, 2, 2), "f4"), np.arange(5))
     >>> [labels.tolist() for _, labels in Loader(numbers, 2)]
     [[0, 1], [2, 3], [4]]
@@ -147,7 +146,7 @@ class Loader:
         total = len(self.dataset)
         order = np.arange(total)
         if self.shuffle:
-            order = _generator(self.seed, epoch).permutation(total)
+            order = generator_at(self.seed, epoch).permutation(total)
         for number in range(first, len(self)):
             chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
             images, labels = self.dataset.batch(chosen)
@@ -158,7 +157,7 @@ class Loader:
             return images
         changed: list[np.ndarray] = []
         for image, index in zip(images, indices.tolist(), strict=True):
-            changed.append(self.augment(image, _generator(self.seed, epoch, index)))
+            changed.append(self.augment(image, generator_at(self.seed, epoch, index)))
             if changed[-1].shape != changed[0].shape:
                 raise ValueError(
                     f"Loader: augment made image {index} {changed[-1].shape}, another of the batch "
@@ -167,7 +166,8 @@ class Loader:
         return np.stack(changed)
 
 
-def _generator(seed: int, *place: int) -> np.random.Generator:
+def generator_at(seed: int, *place: int) -> np.random.Generator:
+    """The source of chance at (epoch, index) of a seed, or for the order of an (epoch,)."""
     # As a spawn key the numbers stay apart: in a list (3, 0) and (3,) would seed alike.
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
 
