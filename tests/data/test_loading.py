@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from convkit.data import ArrayDataset, Brightness, Compose, Loader, RandomCrop, Rotation
+from convkit.data.loading import generator_at
 
 AUGMENT = Compose(Rotation(20), RandomCrop(5, padding=1), Brightness(0.3))
 PREFETCH = [0, 1, 2, 7]
@@ -135,9 +136,7 @@ def test_images_draw_their_numbers_apart():
     for _ in range(3):
         epoch_of(loader)
     # What shuffles (seed, epoch) starts no generator of an image (seed, epoch, index).
-    starts = [
-        np.random.default_rng(np.random.SeedSequence(0, spawn_key=(e,))).random() for e in range(3)
-    ]
+    starts = [generator_at(0, epoch).random() for epoch in range(3)]
     assert len({*draws, *starts}) == 33
 
 
