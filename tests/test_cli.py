@@ -15,7 +15,7 @@ def test_no_argument_prints_help(convkit):
     result = convkit()
     assert result.status == 0
     assert "Usage: convkit" in result.out
-    for name in ("bench", "edges", "explain", "info", "tour", "validate"):
+    for name in ("augment", "bench", "edges", "explain", "info", "tour", "validate"):
         assert name in result.out
 
 
@@ -25,13 +25,15 @@ def test_version(convkit):
 
 def test_every_module_with_a_command_is_a_program():
     programs = cli.programs()
-    assert {"bench", "edges", "explain", "info", "tour", "validate"} <= programs.keys()
+    assert {"augment", "bench", "edges", "explain", "info", "tour", "validate"} <= programs.keys()
     for module in programs.values():
         assert callable(module.run)
         assert module.command.__doc__
 
 
-@pytest.mark.parametrize("name", ["bench", "edges", "explain", "info", "tour", "validate"])
+@pytest.mark.parametrize(
+    "name", ["augment", "bench", "edges", "explain", "info", "tour", "validate"]
+)
 def test_help_has_an_example_and_json(convkit, name):
     result = convkit(name, "--help")
     assert result.status == 0
@@ -50,6 +52,8 @@ def test_help_has_an_example_and_json(convkit, name):
         (["edges", "--color=3"], "--color"),
         (["edges", "--map", "rainbow"], "--map"),
         (["edges", "a.png", "-o"], "-o"),
+        (["augment"], "image"),
+        (["augment", "a.png", "--seed", "x"], "--seed"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(convkit, arguments, hint):

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import convkit
-from convkit import reference
+from convkit import data, reference
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTED = [
     *((f"convkit.{name}", getattr(convkit, name)) for name in convkit.__all__),
     *((f"reference.{name}", getattr(reference, name)) for name in reference.__all__),
+    *((f"data.{name}", getattr(data, name)) for name in data.__all__ if name != "NAMES"),
 ]
 
 
@@ -23,6 +24,8 @@ def test_docstring_examples_run(name, thing):
     names = {key: getattr(convkit, key) for key in convkit.__all__}
     if name.startswith("reference."):
         names = {key: getattr(reference, key) for key in reference.__all__}
+    elif name.startswith("data."):
+        names = {key: getattr(data, key) for key in data.__all__}
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
     for example in finder.find(thing, name, globs={**names, "np": np, "convkit": convkit}):
         runner.run(example)
