@@ -21,11 +21,13 @@ LAYERS = {
     "threads": 2,
     "recorded": 3,
     "ops": 4,
-    "queries": 5,
-    "testing": 6,
-    "explanation": 7,
-    "apps": 8,
-    "cli": 9,
+    "nn": 5,
+    "optim": 5,
+    "queries": 6,
+    "testing": 7,
+    "explanation": 8,
+    "apps": 9,
+    "cli": 10,
 }
 # An oracle that shares code with what it checks proves nothing.
 INDEPENDENT = {"reference"}
