@@ -12,7 +12,7 @@ from convkit.autograd import Tensor, enable_grad
 from convkit.ops.elementwise import space_of
 
 from .line_search import Point, strong_wolfe
-from .optimizer import Closure, Optimizer, pieces
+from .optimizer import Closure, Optimizer, on_host, pieces
 from .rules import COUNT, NOT_NEGATIVE, POSITIVE, Rule, checked
 
 
@@ -206,7 +206,7 @@ class LBFGS(Optimizer):
         for name in ("steps", "changes"):
             kept = one[name]
             one[name] = (
-                np.stack([array.get() if hasattr(array, "get") else array for array in kept])
+                np.stack([on_host(array) for array in kept])
                 if kept
                 else np.zeros((0, sum(param.size for param in self.params)))
             )

@@ -122,7 +122,7 @@ class Optimizer:
             groups.append({**group, "params": list(range(number, number + count))})
             number += count
         state = {
-            number: {name: _on_host(value) for name, value in one.items()}
+            number: {name: on_host(value) for name, value in one.items()}
             for number, one in self.state.items()
         }
         return {"state": state, "param_groups": groups}
@@ -171,7 +171,7 @@ class Optimizer:
         return space_of(param.data).array(value)
 
 
-def _on_host(value: Any) -> Any:
+def on_host(value: Any) -> Any:
     if is_device_array(value):
         return value.get()
     return value.copy() if isinstance(value, np.ndarray) else value

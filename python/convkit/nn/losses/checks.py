@@ -6,6 +6,7 @@ from typing import Any
 
 from convkit.autograd import Tensor
 from convkit.autograd.tensor import FLOATS
+from convkit.ops.elementwise import space_of
 
 
 def reduced(op: str, losses: Tensor, reduction: str) -> Tensor:
@@ -36,8 +37,8 @@ def check_dtype(op: str, name: str, tensor: Tensor, of: str, like: Tensor) -> No
 
 
 def like(op: str, name: str, value: Any, of: str, like: Tensor, labels: bool = False) -> Tensor:
-    """A Tensor of another's shape and dtype; labels may be bool or integers."""
-    tensor = value if isinstance(value, Tensor) else Tensor(value)
+    """A Tensor of another's shape and dtype, where that one is; labels may be bool or integers."""
+    tensor = value if isinstance(value, Tensor) else Tensor(space_of(like.data).asarray(value))
     if tensor.shape != like.shape:
         raise ValueError(
             f"{op}: {name}.shape is {tensor.shape}, must be {like.shape}, the shape of {of}"

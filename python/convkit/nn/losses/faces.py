@@ -260,7 +260,7 @@ def _squared_distances(x: Any) -> Any:
 def _batch(op: str, x: Any, labels: Any) -> tuple[Any, Any]:
     """The arrays of features (N, D) and labels (N,)."""
     x = features(op, "x", x).data
-    labels = (labels if isinstance(labels, Tensor) else Tensor(labels)).data
+    labels = space_of(x).asarray(labels.data if isinstance(labels, Tensor) else labels)
     if x.ndim != 2:
         raise ValueError(f"{op}: x.shape is {x.shape}, must be (N, D)")
     if labels.shape != x.shape[:1]:
