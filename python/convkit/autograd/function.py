@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from .tensor import Gradients, Node, Tensor, is_recording, recording
 from .walk import Walk
 
@@ -21,14 +23,14 @@ class Context:
         self._restore: Callable[[], tuple[Any, ...]] = tuple
 
     def save(self, *arrays: Any) -> None:
-        """Keeps arrays of forward: its arguments, its results or others. Save only what backward
-        will read: the rest is freed."""
+        """Keeps arrays of forward, or numbers: its arguments, its results or others. Save only what
+        backward will read: the rest is freed."""
         self._arrays = arrays
 
     @property
     def saved(self) -> tuple[Any, ...]:
-        """What was saved, as Tensors: those that were arguments or results know where they come
-        from, so that backward can be differentiated itself."""
+        """What was saved, arrays as Tensors: those that were arguments or results know where they
+        come from, so that backward can be differentiated itself."""
         return self._restore()
 
 
@@ -94,13 +96,13 @@ class Function:
         ]
         names = _keep(node, ctx._arrays, arrays, tensors, results, outputs)
         ctx._arrays = ()
-        ctx._restore = lambda: tuple(None if name is None else node.restore(name) for name in names)
+        ctx._restore = lambda: tuple(
+            node.restore(name) if isinstance(name, str) else name for name in names
+        )
         return tuple(outputs) if isinstance(made, tuple) else outputs[0]
 
 
 def _array(result: Any) -> Any:
-    import numpy as np
-
     return np.asarray(result) if isinstance(result, (np.generic, float, int)) else result
 
 
@@ -131,15 +133,16 @@ def _keep(
     tensors: list[Tensor | None],
     results: tuple[Any, ...],
     outputs: list[Tensor],
-) -> list[str | None]:
-    """Keeps each array as the tensor it belongs to; the names to ask for."""
+) -> list[Any]:
+    """Keeps each array as the tensor it belongs to; the names to ask for. None and numbers are
+    themselves: an array made of 2.0 would be float64, and on the host."""
     known = [*zip(arrays, tensors, strict=True), *zip(results, outputs, strict=True)]
-    names: list[str | None] = []
+    names: list[Any] = []
     for i, array in enumerate(saved):
-        if array is None:
-            names.append(None)
-            continue
         owner = next((t for one, t in known if one is array and t is not None), None)
+        if array is None or (owner is None and isinstance(array, (int, float, np.generic))):
+            names.append(array)
+            continue
         node.keep(f"{i}", Tensor(array) if owner is None else owner)
         names.append(f"{i}")
     return names

@@ -38,8 +38,7 @@ class Walk:
                     f"backward: the tensor's shape is {root.shape}; where it has more than one "
                     "element grad must be given"
                 )
-            space = type(root.data)
-            grad = np.ones_like(root.data) if space is np.ndarray else root.data * 0 + 1
+            grad = np.ones_like(root.data)  # on a device, too
         grad = grad if isinstance(grad, Tensor) else Tensor(grad)
         if grad.dtype != root.dtype:
             raise TypeError(f"backward: grad.dtype is {grad.dtype}, must be {root.dtype}")

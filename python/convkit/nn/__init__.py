@@ -1,6 +1,6 @@
 """Layers, losses and first values: torch's names on convkit's ops."""
 
-from convkit.nn import functional, init
+from convkit.nn import functional, init, losses
 from convkit.nn.classic import (
     RBF,
     L2Normalize,
@@ -63,6 +63,7 @@ __all__ = [
     "functional",
     "fuse",
     "init",
+    "losses",
     "manual_seed",
     "summary",
 ]
