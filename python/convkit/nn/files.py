@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import os
 import pickle
@@ -30,20 +31,38 @@ _STORAGES = {
 }
 
 
-def save(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+def save(
+    state: Mapping[str, Any], path: str | os.PathLike[str], notes: Mapping[str, str] | None = None
+) -> None:
     """Writes arrays by name as safetensors; a reader finds the old file or the new one, whole.
 
     The bytes go to a temporary file beside it, to the disk, and then take its place.
 
     Args:
         state: NumPy arrays by name, such as `Module.state_dict()` gives.
+        notes: texts by name that the file holds beside them; `notes_of` reads them.
 
     Raises: OSError where the folder cannot be written to; the old file is then as it was.
     """
     from safetensors.numpy import save as to_bytes
 
     arrays = {name: np.asarray(array, order="C") for name, array in state.items()}
-    replace_file(Path(path), to_bytes(arrays))
+    replace_file(Path(path), to_bytes(arrays, dict(notes) if notes else None))
+
+
+def notes_of(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The texts beside the arrays of a safetensors file.
+
+    Raises: ValueError where it is no such file; OSError.
+    """
+    with Path(path).open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            head = json.loads(file.read(length) if length < 1 << 27 else b"")
+        except ValueError:
+            raise ValueError(f"{path} is no safetensors file") from None
+    notes: dict[str, str] = head.get("__metadata__", {}) if isinstance(head, dict) else {}
+    return notes
 
 
 def replace_file(path: Path, data: bytes) -> None:
