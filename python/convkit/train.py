@@ -101,7 +101,11 @@ class Trainer:
         return self.history
 
     def evaluate(self, loader: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
-        """(mean loss, part of the images whose largest result is their label), in eval mode."""
+        """(mean loss, part of the images whose result names their label), in eval mode.
+
+        The largest number names the class; of a model with `smallest_wins` the smallest.
+        """
+        named = np.argmin if getattr(self.model, "smallest_wins", False) else np.argmax
         modes = [(one, one.training) for one in self.model.modules()]
         self.model.eval()
         loss = right = count = 0.0
@@ -110,7 +114,7 @@ class Trainer:
                 for images, labels in loader:
                     result = self.model(Tensor(images))
                     loss += self._loss(result, labels).item() * len(labels)
-                    right += float((result.numpy().argmax(axis=1) == labels).sum())
+                    right += float((named(result.numpy(), axis=1) == labels).sum())
                     count += len(labels)
         finally:
             for one, training in modes:

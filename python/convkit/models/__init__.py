@@ -13,6 +13,7 @@ from convkit.models import nin as _nin
 from convkit.models import resnet as _resnet
 from convkit.models import vgg as _vgg
 from convkit.nn import Module
+from convkit.ops import cross_entropy
 
 
 class Known(NamedTuple):
@@ -47,6 +48,16 @@ MODELS: dict[str, Known] = {
 }
 
 
+# Networks whose classes are part of what they are.
+FIXED_CLASSES = {"lenet5_1998": 10}
+
+
+def loss_of(model: Module) -> Callable[[Any, Any], Any]:
+    """The loss that the network's results are made for: cross-entropy but for LeNet-5 of 1998."""
+    is_rbf = isinstance(model, _lenet.LeNet5Of1998)
+    return _lenet.rbf_loss if is_rbf else cross_entropy
+
+
 def make(name: str, **options: Any) -> Module:
     """A network by name.
 
@@ -58,4 +69,4 @@ def make(name: str, **options: Any) -> Module:
     return made
 
 
-__all__ = ["MODELS", "Known", "make"]
+__all__ = ["FIXED_CLASSES", "MODELS", "Known", "loss_of", "make"]

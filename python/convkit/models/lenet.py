@@ -83,6 +83,8 @@ class LeNet5Of1998(nn.Module):
     digits' bitmaps; the smallest wins. `rbf_loss` is its loss.
     """
 
+    smallest_wins = True
+
     def __init__(self) -> None:
         super().__init__()
         self.c1, self.s2 = _first(nn.Conv2d(1, 6, 5)), nn.Subsampling(6)
