@@ -3,6 +3,7 @@
 import doctest
 import inspect
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -69,7 +70,10 @@ def tensors(*arrays, dtype="f8"):
 
 
 @EACH
-@pytest.mark.parametrize(("dtype", "tolerance"), [("f8", 1e-13), ("f4", 2e-6)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [(np.float64, 1e-13), (np.float32, 2e-6), (np.float16, 0.02), (ml_dtypes.bfloat16, 0.15)],
+)
 def test_matches_the_reference_in_its_own_dtype(call, dtype, tolerance):
     name, arrays, further, options = CALLS[call]
     given = tensors(*arrays, dtype=dtype)
@@ -77,7 +81,8 @@ def test_matches_the_reference_in_its_own_dtype(call, dtype, tolerance):
     expected = getattr(reference, name)(*(one.data for one in given), *further, **options)
     assert got.dtype == dtype
     assert got.shape == expected.shape
-    np.testing.assert_allclose(got.data, expected, rtol=tolerance, atol=tolerance)
+    wide = (one.astype("f8") for one in (got.data, expected))
+    np.testing.assert_allclose(*wide, rtol=tolerance, atol=tolerance)
     got.backward(np.ones(got.shape, dtype))
     assert {one.grad.dtype for one in given} == {np.dtype(dtype)}
 

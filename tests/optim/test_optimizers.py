@@ -4,6 +4,7 @@ import copy
 import doctest
 import inspect
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -103,8 +104,6 @@ def test_a_step_works_in_place_and_keeps_the_dtype(name):
     params = leaves()
     arrays = [one.data for one in params]
     optimizer = make(params, **options)
-    if "lr" in options:  # as a schedule of one's own may set it
-        optimizer.param_groups[0]["lr"] = np.float64(options["lr"])
     losses = train(optimizer, params, 5)
     assert losses[-1] < losses[0]
     assert all(one.data is array for one, array in zip(params, arrays, strict=True))
@@ -160,6 +159,20 @@ def test_two_trainings_have_the_same_bits(name):
     assert ends[0] == ends[1]
 
 
+@pytest.mark.parametrize("name", [*FIRST_ORDER, *MORE])
+def test_a_wide_rate_is_the_same_rate(name):
+    """As a schedule of one's own may set it."""
+    make, _, options = (FIRST_ORDER | MORE)[name]
+    ends = []
+    for kind in (float, np.float64):
+        params = leaves()
+        optimizer = make(params, **options)
+        optimizer.param_groups[0]["lr"] = kind(0.07)
+        train(optimizer, params, 5)
+        ends.append([one.data.tobytes() for one in params])
+    assert ends[0] == ends[1]
+
+
 @pytest.mark.parametrize("name", FIRST_ORDER)
 def test_counts_that_numpy_gives_back_are_numbers(name):
     """np.savez makes arrays of everything."""
@@ -193,6 +206,30 @@ def test_large_and_strided_parameters_move_like_small_ones(name):
     np.testing.assert_array_equal(dense.data[rows], small.data)
     np.testing.assert_array_equal(strided.data, dense.data)
     assert not np.array_equal(small.data, values[rows])
+
+
+@pytest.mark.parametrize("name", [*FIRST_ORDER, *MORE])
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_parameters_of_16_bits_are_those_of_float32_rounded(name, dtype):
+    """The gradient is 0, or the same for both: rounding does not reach it."""
+    make, _, options = (FIRST_ORDER | MORE)[name]
+    start, slope = [1.0, -2.0, 0.0, 3.0], np.array([1e-3, -0.5, 0.0, 2.0], dtype)
+    ends = []
+    for kind in (dtype, np.float32):
+        w = Tensor(np.array(start, kind), requires_grad=True)
+        optimizer = make([w], **options)
+
+        def closure(w=w, kind=kind):
+            w.grad = Tensor(slope.astype(kind))
+            return (w.detach() * Tensor(slope.astype(kind))).sum()
+
+        optimizer.step(closure)
+        again = make([w], **options)
+        again.load_state_dict(optimizer.state_dict())
+        ends.append(w.data)
+    assert ends[0].dtype == dtype
+    np.testing.assert_array_equal(ends[0], ends[1].astype(dtype))
+    assert ends[0][3] < 3
 
 
 def test_groups_have_their_own_options():
@@ -306,18 +343,62 @@ def test_lbfgs_steps_back_from_where_the_loss_is_not_a_number():
     assert w.item() == pytest.approx(1, abs=1e-6)
 
 
-def test_lbfgs_stays_where_a_gradient_is_not_a_number():
-    w = Tensor([-1.0], requires_grad=True)
+@pytest.mark.parametrize("start", [-1.0, 0.0])
+def test_lbfgs_stays_where_a_gradient_is_not_finite(start):
+    w = Tensor([start], requires_grad=True)
     optimizer = LBFGS([w])
 
     def closure():
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):
             loss = w.sqrt().sum()
             loss.backward()
         return loss
 
     optimizer.step(closure)
-    assert w.item() == -1
+    assert w.item() == start
+
+
+@pytest.mark.parametrize("scale", [1e25, 1e-5])
+def test_lbfgs_in_float32_is_at_home_at_every_scale(scale):
+    w = Tensor(np.array([3, -2, 5], "f4"), requires_grad=True)
+    optimizer = LBFGS([w], tolerance_grad=0, tolerance_change=0)
+
+    def closure():
+        loss = ((w - 1) * (w - 1)).sum() * scale
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        optimizer.step(closure)
+    np.testing.assert_allclose(w.data, [1, 1, 1], rtol=1e-4)
+
+
+@pytest.mark.parametrize(("tolerance", "ends"), [(0.9, True), (1e-9, False)])
+def test_lbfgs_ends_where_parameters_hardly_move(tolerance, ends):
+    w = Tensor([0.8], requires_grad=True)
+    optimizer = LBFGS([w], lr=0.3, tolerance_change=tolerance)
+
+    def closure():
+        loss = (100 * w**4).sum()  # the first step is 0.3 long and takes off 34.7
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    assert (optimizer.state[0]["n_iter"] == 1) == ends
+
+
+def test_lbfgs_says_that_parameters_changed():
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    before = (w * w).sum()
+
+    def closure():
+        loss = (w * w).sum()
+        loss.backward()
+        return loss
+
+    LBFGS([w]).step(closure)
+    with pytest.raises(RuntimeError, match="was changed after the call"):
+        before.backward()
 
 
 def test_lbfgs_asks_no_more_than_it_may():
@@ -412,6 +493,9 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing():
     wrong["param_groups"][0]["lr"] = 7.0
     message = r"state\[1\]\['momentum_buffer'\] of float32 \(5,\), must be float32 \(4,\)"
     with pytest.raises(ValueError, match=message):
+        optimizer.load_state_dict(wrong)
+    wrong["state"][1]["momentum_buffer"] = np.zeros(4)
+    with pytest.raises(ValueError, match=r"of float64 \(4,\), must be float32 \(4,\)"):
         optimizer.load_state_dict(wrong)
     wrong = copy.deepcopy(before)
     wrong["param_groups"][0]["lr"] = -7.0

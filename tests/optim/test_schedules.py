@@ -72,6 +72,8 @@ def test_schedules_multiply():
     np.testing.assert_allclose(rates[:, 0], [8, 2, 0], atol=1e-15)
     rates = rates_of(StepLR(StepLR(optimizer_of(64.0), 1, gamma=0.5), 2, gamma=0.25), 4)
     assert rates[:, 0].tolist() == [64, 32, 4, 2]
+    rates = rates_of(StepLR(WarmUp(optimizer_of(8.0), 2), 1, gamma=0.5), 4)
+    assert rates[:, 0].tolist() == [0, 2, 2, 1]
 
 
 def test_a_restored_schedule_goes_on():

@@ -38,6 +38,14 @@ def _reduced(grad: Tensor, shape: tuple[int, ...], dtype: Any) -> Tensor:
     return grad if grad.dtype == dtype else grad.astype(dtype)
 
 
+def _beside(value: Any, array: Any) -> Any:
+    """A number of Python as bfloat16 beside bfloat16, which it would make float32; NumPy's own
+    types stay as they are beside one."""
+    if type(value) is float and getattr(array, "dtype", None) is not None:
+        return array.dtype.type(value) if array.dtype.name == "bfloat16" else value
+    return value
+
+
 class _Binary(Function):
     """Of two operands: `slopes(ctx, grad)` gives the gradients before broadcasting is undone."""
 
@@ -52,7 +60,7 @@ class _Binary(Function):
     @classmethod
     def forward(cls, ctx: Any, a: Any, b: Any) -> Any:
         ctx.kinds = [(_shape(one), getattr(one, "dtype", None)) for one in (a, b)]
-        return cls.compute(ctx, a, b)
+        return cls.compute(ctx, _beside(a, b), _beside(b, a))
 
     @classmethod
     def backward(cls, ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -140,7 +148,7 @@ class Power(Function):
     def forward(ctx: Any, x: Any, exponent: float) -> Any:
         ctx.save(x)
         ctx.exponent = exponent
-        return x**exponent
+        return x ** _beside(exponent, x)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:

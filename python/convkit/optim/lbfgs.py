@@ -12,7 +12,7 @@ from convkit.autograd import Tensor, enable_grad
 from convkit.ops.elementwise import space_of
 
 from .line_search import Point, strong_wolfe
-from .optimizer import Closure, Optimizer, on_host, pieces
+from .optimizer import Closure, Optimizer, on_host, pieces, wide_dtype, widened
 from .rules import COUNT, NOT_NEGATIVE, POSITIVE, Rule, checked
 
 
@@ -190,7 +190,7 @@ class LBFGS(Optimizer):
         )
 
     def _flat(self, arrays: list[Any]) -> Any:
-        return space_of(arrays[0]).concatenate([array.reshape(-1) for array in arrays])
+        return space_of(arrays[0]).concatenate([widened(array).reshape(-1) for array in arrays])
 
     def _place(self, flat: Any) -> None:
         start = 0
@@ -214,7 +214,7 @@ class LBFGS(Optimizer):
 
     def restored(self, state: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
         size = sum(param.size for param in self.params)
-        space, dtype = space_of(self.params[0].data), self.params[0].dtype
+        space, dtype = space_of(self.params[0].data), wide_dtype(self.params[0])
         for name in ("steps", "changes"):
             kept = state[0][name]
             if kept.shape[1:] != (size,) or (len(kept) and kept.dtype != dtype):

@@ -21,7 +21,7 @@ PIECE = 1 << 13
 
 
 class Optimizer:
-    """Changes parameters by their gradients.
+    """Changes parameters by their gradients; those of 16 bits by steps computed in float32.
 
     param_groups: dicts with "params" and the options for them, which may be changed between steps.
     state: what was gathered for each parameter, by its number.
@@ -102,13 +102,16 @@ class Optimizer:
             for param in group["params"]:
                 if param.grad is not None:
                     state = self.state.setdefault(number, {})
-                    self.update(param.data, param.grad.data, state, options)
+                    data, wide = param.data, widened(param.data)
+                    self.update(wide, widened(param.grad.data), state, options)
+                    if wide is not data:
+                        data[...] = wide
                     param.changed()
                 number += 1
         return loss
 
     def update(self, param: Any, grad: Any, state: dict[str, Any], options: dict[str, Any]) -> None:
-        """Changes a parameter's array in place."""
+        """Changes a parameter's array, float32 or float64, in place."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
@@ -163,12 +166,22 @@ class Optimizer:
 
     def placed(self, place: str, value: np.ndarray, param: Tensor) -> Any:
         """A copy where the parameter is; ValueError where it does not fit."""
-        if value.shape != param.shape or value.dtype != param.dtype:
+        dtype = wide_dtype(param)
+        if value.shape != param.shape or value.dtype != dtype:
             raise ValueError(
                 f"{self.name}: state_dict has {place} of {value.dtype} {value.shape}, "
-                f"must be {param.dtype} {param.shape}"
+                f"must be {dtype} {param.shape}"
             )
         return space_of(param.data).array(value)
+
+
+def wide_dtype(param: Any) -> np.dtype:
+    """The type that steps are computed in: what 16 bits would swallow is remembered."""
+    return np.dtype("float32") if param.dtype.name in FLOATS[2:] else np.dtype(param.dtype)
+
+
+def widened(array: Any) -> Any:
+    return array.astype(wide_dtype(array), copy=False)
 
 
 def on_host(value: Any) -> Any:
