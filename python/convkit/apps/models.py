@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,8 @@ def measured(name: str, *, timed: bool) -> dict[str, Any]:
     """A network's row: one image, float32."""
     import numpy as np
 
-    from convkit import Tensor, models, nn, no_grad
+    from convkit import models, nn
+    from convkit.autograd import Tensor, no_grad
 
     known = models.MODELS[name]
     with nn.init.no_init():
@@ -36,6 +38,19 @@ def measured(name: str, *, timed: bool) -> dict[str, Any]:
     return row | {"forward_s": min(times)}
 
 
+def run(names: list[str] | None = None, *, timed: bool = True) -> Iterator[dict[str, Any]]:
+    """A row for each network, all where none is named.
+
+    Raises: InputError for a name that is no network.
+    """
+    from convkit import models
+
+    for name in names or ():
+        if name not in models.MODELS:
+            raise InputError(f"{name}: no such network; `convkit models --no-timed` lists them")
+    return (measured(name, timed=timed) for name in names or models.MODELS)
+
+
 def command(
     names: Annotated[list[str] | None, typer.Argument(help="Networks; none: all.")] = None,
     timed: Annotated[
@@ -47,12 +62,7 @@ def command(
 
     Example: convkit models resnet50 vgg16
     """
-    from convkit import models
-
-    for name in names or ():
-        if name not in models.MODELS:
-            raise InputError(f"{name}: no such network; `convkit models --no-timed` lists them")
-    rows = (measured(name, timed=timed) for name in names or models.MODELS)
+    rows = run(names, timed=timed)
     if as_json:
         print_json(list(rows))
         return

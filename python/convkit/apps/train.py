@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -173,29 +173,34 @@ def _progress(trainer: Trainer, epochs: int, quiet: bool) -> Iterator[None]:
         yield
 
 
-def command(
-    model: Annotated[str, typer.Argument(help="A network of `convkit models`, such as lenet5.")],
-    data: Annotated[
-        str, typer.Option(help="digits, mnist, fashion, cifar10, cifar100, or a folder.")
-    ] = "digits",
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for all files. Default: MODEL-DATA.")
-    ] = None,
-    epochs: Annotated[int, typer.Option(help="In all, those before a resume included.")] = 40,
-    batch: Annotated[int, typer.Option(help="Images in a batch.")] = 32,
-    rate: Annotated[float, typer.Option("--lr", help="Learning rate; falls as a cosine.")] = 2e-3,
-    optimizer: Annotated[str, typer.Option(help="adam, adamw or sgd.")] = "adam",
-    seed: Annotated[int, typer.Option(help="Same seed, same bits.")] = 0,
-    augment: Annotated[bool, typer.Option(help="Turn, slant, move or mirror images.")] = True,
-    save_every: Annotated[
-        int | None, typer.Option(help="Steps between checkpoints; else after each epoch.")
-    ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on from the folder's checkpoint.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
-) -> None:
-    """Train a network on a data set; interrupted, --resume goes on with the same bits.
+@dataclass(frozen=True)
+class Trained:
+    """What a run left."""
 
-    Example: convkit train lenet5 --data digits
+    folder: str
+    parameters: int
+    tested: int  # images
+    history: list[Epoch]
+
+
+def run(
+    model: str,
+    *,
+    data: str = "digits",
+    out: Path | None = None,
+    epochs: int = 40,
+    batch: int = 32,
+    rate: float = 2e-3,
+    optimizer: str = "adam",
+    seed: int = 0,
+    augment: bool = True,
+    save_every: int | None = None,
+    resume: bool = False,
+    quiet: bool = True,
+) -> Trained:
+    """Trains, and writes weights, checkpoint, log and curves into the folder.
+
+    Raises: InputError for what cannot be used.
     """
     for name, value in (("--epochs", epochs), ("--batch", batch)):
         if value < 1:
@@ -236,16 +241,56 @@ def command(
             raise InputError(f"--resume: there is no {folder / CHECKPOINT}")
     else:
         (folder / LOG).unlink(missing_ok=True)
-    with _progress(trainer, epochs, quiet=as_json):
+    with _progress(trainer, epochs, quiet):
         history = trainer.fit(loader, Loader(test, 256), epochs)
     files.save(network.state_dict(), folder / WEIGHTS)
     draw_curves(history, folder / CURVES)
+    return Trained(str(folder), network.count(), len(test), history)
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="A network of `convkit models`, such as lenet5.")],
+    data: Annotated[
+        str, typer.Option(help="digits, mnist, fashion, cifar10, cifar100, or a folder.")
+    ] = "digits",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for all files. Default: MODEL-DATA.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="In all, those before a resume included.")] = 40,
+    batch: Annotated[int, typer.Option(help="Images in a batch.")] = 32,
+    rate: Annotated[float, typer.Option("--lr", help="Learning rate; falls as a cosine.")] = 2e-3,
+    optimizer: Annotated[str, typer.Option(help="adam, adamw or sgd.")] = "adam",
+    seed: Annotated[int, typer.Option(help="Same seed, same bits.")] = 0,
+    augment: Annotated[bool, typer.Option(help="Turn, slant, move or mirror images.")] = True,
+    save_every: Annotated[
+        int | None, typer.Option(help="Steps between checkpoints; else after each epoch.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the folder's checkpoint.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """Train a network on a data set; interrupted, --resume goes on with the same bits.
+
+    Example: convkit train lenet5 --data digits
+    """
+    made = run(
+        model,
+        data=data,
+        out=out,
+        epochs=epochs,
+        batch=batch,
+        rate=rate,
+        optimizer=optimizer,
+        seed=seed,
+        augment=augment,
+        save_every=save_every,
+        resume=resume,
+        quiet=as_json,
+    )
     if as_json:
-        made = {"folder": str(folder), "parameters": network.count()}
-        print_json(made | {"history": [asdict(one) for one in history]})
+        print_json(asdict(made))
         return
-    seconds = sum(one.seconds for one in history)
+    last, seconds = made.history[-1], sum(one.seconds for one in made.history)
     print(
-        f"{folder}: {history[-1].accuracy:.2%} of {len(test)} test images right after {epochs} "
-        f"epochs, {seconds:.1f} s; {WEIGHTS}, {CHECKPOINT}, {LOG}, {CURVES}"
+        f"{made.folder}: {last.accuracy:.2%} of {made.tested} test images right after "
+        f"{len(made.history)} epochs, {seconds:.1f} s; {WEIGHTS}, {CHECKPOINT}, {LOG}, {CURVES}"
     )
