@@ -113,7 +113,7 @@ py::tuple measure_peaks(const std::string& backend, const std::string& dtype, in
   const DType type = dtype == "float64" ? DType::kFloat64 : DType::kFloat32;
   Peaks peaks{};
   try {
-    const py::gil_scoped_release released;
+    const WithoutPython released;
     if (backend == "cpu") {
       peaks = measure_cpu_peaks(type, threads);
 #if defined(CK_WITH_CUDA)

@@ -105,3 +105,17 @@ def test_a_first_caller_that_is_bound_binds_none_after_it():
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_thread_that_is_still_at_work_does_not_spoil_the_end():
+    code = (
+        "import threading, time, numpy as np, convkit\n"
+        "x, w = np.ones((4, 32, 64, 64), 'f4'), np.ones((32, 32, 3, 3), 'f4')\n"
+        "def forever():\n"
+        "    while True:\n"
+        "        convkit.conv2d(x, w, padding=1)\n"
+        "threading.Thread(target=forever, daemon=True).start()\n"
+        "time.sleep(0.2)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

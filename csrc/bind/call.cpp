@@ -1,5 +1,7 @@
 #include "bind/call.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
@@ -76,7 +78,16 @@ class HostWorkspace {
 
 constexpr int kMaxArrays = 8;
 
+bool is_shutting_down() {
+#if PY_VERSION_HEX >= 0x030D0000
+  return Py_IsFinalizing() != 0;
+#else
+  return _Py_IsFinalizing() != 0;
+#endif
+}
+
 bool user_interrupted() {
+  if (is_shutting_down()) return false;  // nobody may ask for the interpreter now
   const py::gil_scoped_acquire gil;
   return PyErr_CheckSignals() != 0;  // leaves the exception set for the thread that throws
 }
@@ -144,6 +155,11 @@ void run_on_device(const Plan& plan, std::span<void* const> inputs, std::span<vo
 
 }  // namespace
 
+WithoutPython::~WithoutPython() {
+  while (is_shutting_down()) pause();
+  PyEval_RestoreThread(state_);
+}
+
 void run_plan(const Plan& plan, const py::tuple& outputs, const py::tuple& inputs, uintptr_t stream,
               int device) {
   if (inputs.size() != plan.input_bytes.size() || inputs.size() > kMaxArrays ||
@@ -171,7 +187,7 @@ void run_on_arrays(const Plan& plan, std::span<void* const> outputs, std::span<v
                    uintptr_t stream, int device) {
   try {
     set_interrupt_hook(user_interrupted);
-    const py::gil_scoped_release released;
+    const WithoutPython released;
     if (plan.backend == Backend::kCuda) {
       run_on_device(plan, inputs, outputs, stream, device);
     } else {

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # how torch's old format begins
+_OLD = pickle.dumps(_MAGIC, 2)[:4]
 _STORAGES = {
     "DoubleStorage": "float64",
     "FloatStorage": "float32",
@@ -108,7 +109,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
         try:
             if start[:4] == b"PK\x03\x04":
                 found = _load_zip(file)
-            elif start[:1] == b"\x80":
+            elif start[:4] == _OLD:  # a length of safetensors may begin with some of these bytes
                 found = _load_old(file)
             else:
                 from safetensors.numpy import load as from_bytes
