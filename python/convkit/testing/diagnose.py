@@ -10,7 +10,7 @@ import numpy as np
 
 from .channel_lines import CrossEntropy
 from .compare import Expected, errors
-from .examine import ROUNDING, Examination, epsilon
+from .examine import ROUNDING, Examination, epsilon, is_real
 from .lines import Conv2d, Gram, Pool2d, Problem
 from .mistakes import mistakes
 
@@ -59,6 +59,8 @@ def _usual(each: list[list[str]]) -> list[str]:
 def _diagnose(found: Examination) -> _Diagnosis | None:
     case = found.check.case
     for i, (output, wanted) in enumerate(zip(found.outputs, found.wanted, strict=False)):
+        if not is_real(output):
+            continue
         if output.shape != wanted.exact.shape:
             shape = f"the shape is {output.shape}, must be {wanted.exact.shape}"
             return _Diagnosis(shape, list(_of_shape(output, wanted)), [])
