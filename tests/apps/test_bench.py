@@ -18,7 +18,7 @@ from convkit.apps.benchmark.rows import Contestant, Row
 from convkit.apps.benchmark.table import mean_lines
 from convkit.apps.terminal import InputError
 from convkit.testing import PROBLEMS, Peaks, parse, problems
-from convkit.testing.timing import Interval, Noise, median_interval, ratios
+from convkit.testing.timing import Interval, Noise, median_interval, race, ratios
 
 pytest_plugins = ["tests.apps.command"]
 
@@ -134,12 +134,31 @@ def test_a_wrong_function_is_never_timed(convkit, mine):
         ("return x[:1, :1]", "ValueError: the result is (1, 1, 9, 9)"),
         ("return x.undefined", "AttributeError"),
         ("return 1 / 0", "ZeroDivisionError"),
+        ("return None", "NoArray: returned None"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
     ],
 )
 def test_a_function_that_fails_says_why(convkit, mine, body, note):
     mine(f"def conv(x, w, bias=None, **options):\n    {body}\n")
     result = convkit("bench", LINE, *FAST, "--with", "mine:conv", "--directions", "fprop", "--json")
     assert contestant(result.json["rows"][0], "mine:conv")["note"].startswith(note)
+
+
+def test_a_function_that_leaves_when_it_is_timed_is_a_failure_too():
+    def leaves():
+        raise SystemExit(3)
+
+    result = race({"ours": lambda: None, "mine": leaves}, seconds=0.01)
+    assert result.failed == {"mine": "SystemExit: 3"}
+
+
+def test_a_function_that_kills_the_process_is_named(convkit_process, mine):
+    deadly = "import os\ndef conv(x, w, bias=None, **options):\n    x.shape[1] < 3 or os._exit(7)\n"
+    mine(deadly)
+    options = (*FAST, "--with", "mine:conv", "--directions", "fprop")
+    result = convkit_process("bench", LINE, *options)
+    assert result.status == 7
+    assert f"convkit: the process died in: convkit bench: conv2d {LINE} fprop\n" in result.err
 
 
 def test_a_wrong_result_of_ours_is_not_timed_and_fails_the_run(convkit, monkeypatch):

@@ -152,6 +152,27 @@ def test_nothing_checked_is_a_failure(convkit, tmp_path):
     assert "nothing was checked" in result.out
 
 
+@pytest.mark.parametrize("line", ["os.kill(os.getpid(), 11)", "os.abort()", "os._exit(0)"])
+def test_a_function_that_ends_the_process_is_named_with_a_line_that_repeats_it(
+    convkit_process, tmp_path, line
+):
+    body = (
+        f"import os\ndef f(x, w):\n    if w.shape[0] > 4:\n        {line}\n    raise SystemExit\n"
+    )
+    (tmp_path / "deadly.py").write_text(body)
+    result = convkit_process("validate", "--against", "deadly.py:f", "conv2d", *SMALL)
+    assert result.out == ""
+    repeat = re.fullmatch(r"convkit: the process died in: convkit (validate .*)\n", result.err)[1]
+    assert re.search(r"-k([5-9]|\d\d+)r", repeat)
+    again = convkit_process(*shlex.split(repeat))
+    assert (again.status, again.err) == (result.status, result.err)
+
+
+def test_a_function_that_lives_has_no_witness(convkit_process, faulty):
+    result = convkit_process("validate", "--against", faulty, "conv2d", *SMALL)
+    assert (result.status, result.err) == (1, "")
+
+
 def test_interruption_prints_what_was_found_and_exits_with_130(convkit, monkeypatch, faulty):
     from convkit.testing import validation
 
@@ -189,11 +210,13 @@ def test_interruption_prints_what_was_found_and_exits_with_130(convkit, monkeypa
         (["--bound", "3"], "--bound"),
         (["--against", "nowhere:f", "conv2d"], "nowhere"),
         (["--against", "os:getcwd"], "op"),
+        (["--against", "leaves.py:f", "conv2d"], "leaves.py:f: SystemExit: 5"),
         (["--against", "os:getcwd", "conv2d"], "cannot be called"),
         (["gram", *SMALL, "--junit", "/"], "cannot be written"),
     ],
 )
-def test_bad_input_is_one_line_and_status_2(convkit, arguments, hint):
+def test_bad_input_is_one_line_and_status_2(convkit, tmp_path, arguments, hint):
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(5)\n")
     result = convkit("validate", *arguments)
     assert result.status == 2
     assert hint in result.one_line

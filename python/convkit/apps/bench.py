@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convkit.apps.terminal import InputError, console, finite, print_json
+from convkit.apps.witness import witness
 
 if TYPE_CHECKING:
     from convkit.apps.benchmark.contestants import Settings
@@ -190,14 +192,20 @@ def command(
     if save is not None and (save.is_dir() or not save.absolute().parent.is_dir()):
         raise InputError(f"--save {save}: must name a file in a folder that exists")
     on_row, finish = _printer(settings, counts) if not as_json else (lambda row: None, None)
-    with console(stderr=True).status("Starting") as status:
+    watched = witness() if settings.strangers else nullcontext(lambda text: None)
+    with console(stderr=True).status("Starting") as status, watched as tell:
+
+        def report(text: str) -> None:
+            status.update(f"{text} ...")
+            tell(f"convkit bench: {text}")
+
         made = run(
             problems,
             settings,
             threads=counts,
             directions=wanted,
             on_row=on_row,
-            report=lambda text: status.update(f"{text} ..."),
+            report=report,
         )
     if save is not None:
         record.save(made, save)

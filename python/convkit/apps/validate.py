@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import typer
 
 from convkit.apps.terminal import InputError, console, print_json
+from convkit.apps.witness import witness
 
 if TYPE_CHECKING:
     from convkit.testing.examine import Check
@@ -99,7 +100,10 @@ def command(
             save=save or None,
         )
         user = _user(against, selection, bound)
-        report = run(selection, user)
+        with witness() if user else nullcontext() as tell:
+            if user and tell:
+                user.announce = tell
+            report = run(selection, user)
     except ValueError as error:
         raise InputError(f"validate: {error}") from None
     if junit is not None:

@@ -112,6 +112,8 @@ def _prepared(
 def examine(case: Case, subject: Subject) -> Examination:
     """Runs the subject REPEATS times and looks for every fault that can be seen."""
     problem, direction = case.problem, case.direction
+    if isinstance(subject, Stranger):
+        subject.announce(Check(case, subject).reproducer)
     plain, wanted = _prepared(problem, direction, case.kind, case.dtype, case.seed)
     laid = {name: memory.lay(array, case.memory) for name, array in plain.items()}
     bound = 0.0 if case.kind == "whole" else subject.bound(problem, direction)

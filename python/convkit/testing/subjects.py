@@ -102,6 +102,8 @@ class Stranger:
         self.path = path or f"{module}:{getattr(function, '__qualname__', self.name)}"
         self._public = inspect.signature(ops.FUNCTIONS[name]).parameters
         self._signature = _signature(function)
+        # Told before each case how to repeat it: a function may end the process.
+        self.announce: Callable[[str], object] = lambda reproducer: None
 
     def bound(self, problem: Problem, direction: str) -> float:
         return bound_of(problem, direction, self._bound)
@@ -217,7 +219,7 @@ def load(path: str) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever the module raises when it is imported, sys.exit too
-        raise ValueError(f"{path}: {type(error).__name__}: {text_of(error)}") from None
+        raise ValueError(f"{path}: {said(error)}") from None
     if not callable(found):
         raise ValueError(f"{path} is {found!r}, which cannot be called")
     return found
@@ -274,6 +276,11 @@ def to_numpy(array: Any) -> np.ndarray:
         what = "None" if array is None else f"a {type(array).__name__}"
         raise NoArray(f"returned {what}, must return an array")
     return np.asarray(array)
+
+
+def said(error: BaseException) -> str:
+    """The sort of an exception and its text, in one line."""
+    return f"{type(error).__name__}: {text_of(error)}"
 
 
 def text_of(error: BaseException) -> str:
