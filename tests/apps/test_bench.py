@@ -188,6 +188,23 @@ def test_cold_empties_the_caches(convkit, monkeypatch):
     assert len(emptied) >= 2 * len(contestant(made["rows"][0], "convkit")["samples_s"])
 
 
+def test_a_run_that_cannot_be_kept_is_refused_before_it_begins(convkit, monkeypatch):
+    monkeypatch.setattr(bench, "run", lambda *_, **__: pytest.fail("it began"))
+    result = convkit("bench", LINE, *FAST, "--save", "/proc/none.json")
+    assert result.status == 2
+    assert "/proc/none.json: cannot be written" in result.one_line
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_run_whose_file_fails_at_the_end_still_tells_its_results(convkit, options):
+    line = ("bench", LINE, *FAST, "--directions", "fprop")
+    result = convkit(*line, "--save", "/dev/full", *options)
+    assert result.status == 2
+    assert result.err.startswith("convkit: /dev/full: cannot be written: No space left")
+    assert "conv2d" in result.out
+    assert ("roof, 1 thread" in result.out) == (not options)
+
+
 def test_interruption_keeps_what_is_done(convkit, tmp_path, monkeypatch):
     run_row, seen = rows.run_row, []
 

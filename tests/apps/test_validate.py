@@ -122,6 +122,29 @@ def test_an_algorithms_fault_is_repeated_by_the_line_given(convkit, monkeypatch)
     assert convkit(*shlex.split(repeat)[1:]).status == 1
 
 
+def test_inputs_that_cannot_be_saved_leave_the_diagnosis(convkit, faulty, tmp_path):
+    (tmp_path / "taken").touch()
+    line = ("validate", "--against", faulty, "conv2d", *SMALL, "--save", "taken")
+    result = convkit(*line)
+    assert result.status == 1
+    assert "FAILED conv2d as conv2d: values" in result.out
+    assert "fails only when stride > 1" in result.out
+    (said,) = re.findall(r"  inputs could not be saved: (.*)", result.out)
+    assert said == "taken/conv2d-conv2d-user-values.npz: File exists"
+    assert "  inputs: " not in result.out
+    (failure,) = convkit(*line, "--json").json["failures"]
+    assert (failure["file"], failure["unsaved"]) == ("", said)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_junit_file_that_cannot_be_written_leaves_the_report(convkit, faulty, options):
+    junit = ("--junit", "/dev/full")
+    result = convkit("validate", "--against", faulty, "conv2d", *SMALL, *junit, *options)
+    assert result.status == 2
+    assert result.err.startswith("convkit: /dev/full: cannot be written")
+    assert "only when stride > 1" in result.out
+
+
 def test_junit_and_json_say_the_same(convkit, faulty):
     result = convkit(
         "validate", "--against", faulty, "conv2d", *SMALL, "--junit", "out/found.xml", "--json"
@@ -212,7 +235,6 @@ def test_interruption_prints_what_was_found_and_exits_with_130(convkit, monkeypa
         (["--against", "os:getcwd"], "op"),
         (["--against", "leaves.py:f", "conv2d"], "leaves.py:f: SystemExit: 5"),
         (["--against", "os:getcwd", "conv2d"], "cannot be called"),
-        (["gram", *SMALL, "--junit", "/"], "cannot be written"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(convkit, tmp_path, arguments, hint):

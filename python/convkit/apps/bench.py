@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from convkit.apps.files import check_writable
 from convkit.apps.terminal import InputError, console, finite, print_json
 from convkit.apps.witness import witness
 
@@ -189,8 +190,10 @@ def command(
         raise InputError(f"--layout {layout}: none of these rows has it")
     if plain:
         problems = list(dict.fromkeys(map(without_epilogue, problems)))
-    if save is not None and (save.is_dir() or not save.absolute().parent.is_dir()):
-        raise InputError(f"--save {save}: must name a file in a folder that exists")
+    if save is not None:
+        if save.is_dir() or not save.absolute().parent.is_dir():
+            raise InputError(f"--save {save}: must name a file in a folder that exists")
+        check_writable(save)
     on_row, finish = _printer(settings, counts) if not as_json else (lambda row: None, None)
     watched = witness() if settings.strangers else nullcontext(lambda text: None)
     with console(stderr=True).status("Starting") as status, watched as tell:
@@ -207,16 +210,28 @@ def command(
             on_row=on_row,
             report=report,
         )
-    if save is not None:
-        record.save(made, save)
-    if made.interrupted:
+    unsaved = _save(made, save) if save is not None else None
+    if made.interrupted and not unsaved:
         raise KeyboardInterrupt
     if finish is None:
         print_json(record.as_dict(made))
     else:
         finish(made)
+    if unsaved:
+        raise unsaved
     if made.wrong:
         raise typer.Exit(1)
+
+
+def _save(made: Run, path: Path) -> InputError | None:
+    """Keeps the run; what went wrong is for after the summary, which is all that is left of it."""
+    from convkit.apps.benchmark import record
+
+    try:
+        record.save(made, path)
+    except InputError as error:
+        return error
+    return None
 
 
 def _settings(

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import typer
 
+from convkit.apps.files import write_whole
 from convkit.apps.terminal import InputError, console, print_json
 from convkit.apps.witness import witness
 
@@ -106,12 +107,12 @@ def command(
             report = run(selection, user)
     except ValueError as error:
         raise InputError(f"validate: {error}") from None
-    if junit is not None:
-        _write_junit(report, junit)
     if as_json:
         print_json(as_dict(report))
     else:
         _show(report)
+    if junit is not None:
+        _write_junit(report, junit)
     if report.interrupted:
         raise typer.Exit(INTERRUPTED)
     if not report.ok:
@@ -210,6 +211,7 @@ def as_dict(report: Report) -> dict[str, Any]:
             "first": of_check(failure.check),
             "simplest": of_check(failure.shrunk),
             "file": failure.file,
+            "unsaved": failure.unsaved,
         }
         for failure in report.failures
     ]
@@ -297,12 +299,10 @@ def _write_junit(report: Report, file: str) -> None:
                 failure = ElementTree.SubElement(test, "failure", message=_xml(text))
                 failure.text = check.reproducer
     path = Path(file)
-    try:
-        with suppress(FileExistsError):
-            path.parent.mkdir(parents=True)
-        ElementTree.ElementTree(suites).write(path, encoding="utf-8", xml_declaration=True)
-    except OSError as error:
-        raise InputError(f"validate: {path} cannot be written: {error.strerror}") from None
+    with suppress(OSError):  # it cannot be written then, and that is said
+        path.parent.mkdir(parents=True, exist_ok=True)
+    tree = ElementTree.ElementTree(suites)
+    write_whole(path, lambda out: tree.write(out, encoding="utf-8", xml_declaration=True))
 
 
 def _xml(text: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from convkit.apps.benchmark.rows import Contestant, Row
+from convkit.apps.files import write_whole
 from convkit.apps.terminal import InputError, finite
 from convkit.testing import Peaks
 from convkit.testing.timing import Interval, Noise, drift_of
@@ -187,8 +188,6 @@ def as_dict(run: Run) -> dict[str, Any]:
 
 def save(run: Run, path: Path) -> None:
     """Writes the run; InputError where that cannot be."""
-    from convkit.apps.images import write_whole
-
     text = json.dumps(as_dict(run), indent=1, ensure_ascii=False, allow_nan=False)
     write_whole(path, lambda file: file.write(text.encode()))
 
