@@ -1,6 +1,5 @@
 """`convkit bench`: rows are checked before they are timed, kept whole, compared and drawn."""
 
-import json
 import math
 import sys
 from dataclasses import replace
@@ -235,6 +234,14 @@ def test_interruption_keeps_what_is_done(convkit, tmp_path, monkeypatch):
         (["--with", "fft=math:sin"], "'fft' is no public function"),
         (["--with", "math:pi"], "pi is float"),
         (["--threads", "0"], "--threads 0: must be whole numbers"),
+        (["--threads", "1,1000"], "--threads 1,1000: must be whole numbers from 1 to 256"),
+        ([""], "'' names no row"),
+        (["conv2d", " "], "' ' names no row"),
+        (["conv2d n1c6h4w4-k4r1s1-g4"], "groups is 4, must divide x's 6 channels"),
+        (["conv2d n0c0h0w0-k0r0s0"], "x.shape[1] is 0"),
+        (["conv2d n0c3h9w9-k4r3s3"], "a batch of 0 images has nothing to time"),
+        (["conv2d n1c3h9w9-k4r3s3-dl0"], "dilation is (0, 0)"),
+        (["conv2d n1c3h9w9-k4r3s3-pd99999999999999999999"], "below 2**31"),
         (["--threads", "two"], "--threads two"),
         (["--batch", "1,-2"], "--batch 1,-2"),
         (["--directions", "up"], "--directions up: must be of fprop"),
@@ -247,6 +254,9 @@ def test_interruption_keeps_what_is_done(convkit, tmp_path, monkeypatch):
         (["--save", "no/such/folder.json"], "--save no/such/folder.json"),
         (["compare", "a.json", "b.json"], "a.json: cannot be read"),
         (["compare", "a.json", "b.json", "--fail-over", "much"], "--fail-over much"),
+        (["compare", "a.json", "b.json", "--fail-over", "5"], "must be a percentage such as 5%"),
+        (["compare", "a.json", "b.json", "--within", "1"], "must be a percentage such as 5%"),
+        (["compare", "a.json", "b.json", "--within", "-1%"], "must be a percentage such as 5%"),
         (["plot", "a.json"], "a.json: cannot be read"),
         (["compare", "a.json"], "--help"),
     ],
@@ -257,20 +267,21 @@ def test_bad_input_is_one_line_and_status_2(convkit, arguments, hint):
     assert hint in result.one_line
 
 
-@pytest.mark.parametrize(
-    ("text", "hint"),
-    [("{", "is no JSON"), ("[]", "was not written by"), ('{"made_by": "convkit bench"}', "schema")],
-)
-def test_a_file_that_is_no_run_is_named(convkit, tmp_path, text, hint):
-    (tmp_path / "a.json").write_text(text)
-    assert hint in convkit("bench", "plot", "a.json").one_line
+def test_one_by_one_filters_with_padding_race_numpy(convkit):
+    line = "conv2d n1c2h4w4-k3r1s1-st1-pd1"
+    result = convkit("bench", line, *FAST, "--directions", "fprop", "--json")
+    assert contestant(result.json["rows"][0], "NumPy")["samples_s"]
 
 
-def test_a_run_with_a_part_missing_is_named(convkit, tmp_path):
-    made = record.as_dict(synthetic([]))
-    del made["machine"]
-    (tmp_path / "a.json").write_text(json.dumps(made))
-    assert "is not complete: KeyError: 'machine'" in convkit("bench", "plot", "a.json").one_line
+def test_a_peer_that_fails_leaves_the_others(convkit, monkeypatch):
+    from convkit.testing.peers import arrays
+
+    monkeypatch.setattr(arrays, "_conv", lambda *_: 1 / 0)
+    result = convkit("bench", LINE, *FAST, "--directions", "fprop", "--json")
+    assert result.status == 0
+    row = result.json["rows"][0]
+    assert contestant(row, "NumPy")["note"].startswith("ZeroDivisionError")
+    assert contestant(row, "convkit")["samples_s"]
 
 
 @pytest.mark.parametrize("words", [("bench",), ("bench", "compare"), ("bench", "plot")])

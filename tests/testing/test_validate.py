@@ -119,6 +119,8 @@ def test_what_is_selected_is_all_that_is_checked():
         ({"dtype": "int8"}, "int8"),
         ({"backend": "tpu"}, "tpu"),
         ({"cases": 0}, "cases is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"function": abs, "op": "conv2d", "bound": float("inf")}, "bound is inf"),
         ({"op": "conv2d", "problems": "n1c3"}, "n1c3"),
         ({"op": "conv2d", "problems": "n1c3h2w2-k1r3s3-st1-pd0"}, "no valid problem"),
         ({"problems": "n1c3h2w2"}, "name it"),

@@ -180,8 +180,9 @@ def command(
     """
     from convkit.apps.benchmark import record
     from convkit.apps.benchmark.suite import choose, vary, without_epilogue
+    from convkit.threads import MOST
 
-    counts = _numbers("--threads", threads) or [_all_threads()]
+    counts = _numbers("--threads", threads, most=MOST) or [_all_threads()]
     wanted = _of("--directions", directions, ("fprop", "dgrad", "wgrad"))
     layouts = _of("--layout", layout.upper(), ("NCHW", "NHWC"))
     settings = _settings(vs, stranger, algo, dtype, backend, cold, seconds, quick)
@@ -321,12 +322,8 @@ def compare(
     from convkit.apps.benchmark.comparison import compare_runs
 
     limit = None if fail_over is None else _percent("--fail-over", fail_over)
-    found = compare_runs(
-        record.load(a),
-        record.load(b),
-        within=_percent("--within", within),
-        any_machine=any_machine,
-    )
+    near = _percent("--within", within)
+    found = compare_runs(record.load(a), record.load(b), within=near, any_machine=any_machine)
     lost = limit is not None and any(
         row.verdict == "SLOWER" and row.speed.middle < 1 / (1 + limit) for row in found.rows
     )
@@ -391,23 +388,25 @@ def _of(option: str, text: str, known: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(words))
 
 
-def _numbers(option: str, text: str | None) -> list[int]:
+def _numbers(option: str, text: str | None, most: int = 2**31 - 1) -> list[int]:
     if text is None:
         return []
     try:
         found = [int(word) for word in text.split(",")]
     except ValueError:
         found = [0]
-    if min(found) < 1:
-        raise InputError(f"{option} {text}: must be whole numbers above 0, such as 1,2")
+    if not 1 <= min(found) <= max(found) <= most:
+        raise InputError(f"{option} {text}: must be whole numbers from 1 to {most}, such as 1,2")
     return list(dict.fromkeys(found))
 
 
 def _percent(option: str, text: str) -> float:
+    """A percentage, or a part below 1: 5 may be meant as 5 %, and is not read as 500 %."""
+    parted = not text.endswith("%")
     try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        value = float(text.removesuffix("%")) / (1 if parted else 100)
     except ValueError:
         value = -1.0
-    if not 0 <= value < 10:
+    if not 0 <= value < (1 if parted else 10):
         raise InputError(f"{option} {text}: must be a percentage such as 5%")
     return value

@@ -168,7 +168,7 @@ def _user(against: str | None, selection: Selection, bound: float | None) -> Str
         return None
     if "" not in sys.path:
         sys.path.insert(0, os.getcwd())
-    return stranger(load(against), selection, bound or DEFAULT_BOUND, against)
+    return stranger(load(against), selection, DEFAULT_BOUND if bound is None else bound, against)
 
 
 def worst(checks: list[Check]) -> Check | None:
