@@ -13,6 +13,8 @@ import pytest
 import convkit as library
 from convkit import reference
 from convkit.apps import validate
+from convkit.testing.data import DTYPES, KINDS
+from convkit.testing.memory import FORMS
 from convkit.testing.selection import Selection
 
 pytest_plugins = ["tests.apps.command"]
@@ -323,6 +325,12 @@ def test_without_ml_dtypes_everything_else_is_checked(tmp_path):
     assert asked.returncode == 2
     assert asked.stderr.startswith("convkit: validate: bfloat16 needs the package ml_dtypes")
     assert asked.stderr.count("\n") == 1
+
+
+def test_the_help_names_every_choice(convkit):
+    text = convkit("validate", "--help").out
+    for name in (*KINDS, *DTYPES, *FORMS):
+        assert re.search(rf"\b{name}\b", text), name
 
 
 @pytest.mark.parametrize("width", ["50", "80", "120"])

@@ -149,6 +149,21 @@ def undivided(grad_loss, logits, target, *, reduction="mean"):
     return reference.cross_entropy_grad(grad_loss, logits, target, reduction=rule)
 
 
+def rolled_column(x, w, *, stride=1, padding=0):
+    return np.roll(reference.conv2d(x, w, stride=stride, padding=padding), 1, 3)
+
+
+def other_columns(x, w, *, stride=1, padding=0):
+    y = reference.conv2d(x, w, stride=stride, padding=padding)
+    return y[..., np.random.default_rng(0).permutation(y.shape[3])]
+
+
+def late_row(x, kernel_size, *, stride=None):
+    y = reference.avg_pool2d(x, kernel_size, stride=stride)
+    y[:, :, :-1] = y[:, :, 1:].copy()
+    return y
+
+
 def no_indices(x, kernel_size, *, stride=None, return_indices=False):
     return reference.max_pool2d(x, kernel_size, stride=stride)
 
@@ -294,6 +309,8 @@ FAULTS = [
         lambda p: p.n * p.h * p.w == 2,
     ),
     (weights_backwards, "conv2d_weight_grad", "values", "flipped kernel", lambda p: p.r * p.s == 2),
+    (rolled_column, "conv2d", "values", "shifted by one column: place i", lambda p: p.r * p.s == 1),
+    (late_row, "avg_pool2d", "values", "shifted by one row: place i holds", lambda p: p.h == 2),
     (no_indices, "max_pool2d", "shape", "returned 1 array, must return 2", lambda p: True),
     (no_invstd, "batch_norm", "shape", "returned 2 arrays, must return 3", lambda p: p.training),
     (same_buffer, "conv2d", "repeat", "wrote into the result of the first", lambda p: True),

@@ -13,7 +13,7 @@ from convkit.testing.pattern import when_wrong
 from convkit.testing.selection import select, stranger
 from convkit.testing.subjects import load
 from convkit.testing.validation import steps
-from tests.testing.planted import FAULTS, last_column
+from tests.testing.planted import FAULTS, in_halves, last_column, other_columns, rolled_column
 
 CASES = {"cases": 40, "most_flops": 40_000, "dtype": ["float32", "float64"]}
 
@@ -178,6 +178,32 @@ def test_running_statistics_of_convkits_own_algorithms_are_checked(monkeypatch, 
     assert {(f.check.subject.name, f.symptom) for f in report.failures} == {
         ("strict", "statistics")
     }
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "said", "unsaid"),
+    [
+        (
+            rolled_column,
+            "offset",
+            "shifted by one column: place i holds what belongs to i - 1",
+            "no index",
+        ),
+        (
+            rolled_column,
+            "whole",
+            "shifted by one column: place i holds what belongs to i - 1",
+            "no index",
+        ),
+        (other_columns, "offset", "'offset' data is too alike to tell", "no index"),
+        (in_halves, "normal", "precision is lost, no index is wrong", "shifted"),
+    ],
+)
+def test_lost_precision_and_a_wrong_index_are_told_apart(function, kind, said, unsaid):
+    chosen = {"op": "conv2d", "problems": "n2c3h9w9-k4r3s3-st1-pd0", "dtype": "float32"}
+    text = str(testing.validate(function, kind=kind, **chosen))
+    assert said in text
+    assert unsaid not in text
 
 
 def write_around(view):

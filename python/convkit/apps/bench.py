@@ -259,7 +259,7 @@ def _settings(
     if backend == "cuda" and missing:
         raise InputError(f"--backend cuda: {missing}")
     if seconds is not None and not 0 < seconds < 3600:
-        raise InputError(f"--seconds {seconds:g}: must be above 0 and below 3600")
+        raise InputError(f"--seconds {seconds}: must be above 0 and below 3600")
     known = {row["name"] for op in _native.ops() for row in _native.algorithms(op)}
     algorithms = _of("--algo", algo, ("auto", "all", *sorted(known)))
     if vs is not None:

@@ -65,11 +65,11 @@ def command(
     ] = None,
     backend: Annotated[str, typer.Option(help="cpu, simt, cuda: one or several, or all.")] = "cpu",
     algo: Annotated[str | None, typer.Option(help="One algorithm; all where not given.")] = None,
-    dtype: Annotated[str, typer.Option(help="float32, float64.")] = "",
+    dtype: Annotated[str, typer.Option(help="float32, float64, float16, bfloat16.")] = "",
     layout: Annotated[str, typer.Option(help="NCHW, NHWC.")] = "",
     direction: Annotated[str, typer.Option(help="fprop, dgrad, wgrad.")] = "",
     kind: Annotated[
-        str, typer.Option(help="Data: whole, normal, one_signed, wide, flat, nan.")
+        str, typer.Option(help="Data: whole, normal, one_signed, wide, flat, offset, nan.")
     ] = "",
     memory: Annotated[str, typer.Option(help="Inputs lie plain, skewed, strided.")] = "",
     bound: Annotated[float | None, typer.Option(help="Largest E of your function.")] = None,
