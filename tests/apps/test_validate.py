@@ -193,6 +193,17 @@ def test_a_function_that_ends_the_process_is_named_with_a_line_that_repeats_it(
     assert (again.status, again.err) == (result.status, result.err)
 
 
+def test_what_a_function_prints_stays_out_of_the_report(convkit_process, tmp_path):
+    body = "    print('hello')\n    sys.stdout = None\n    raise ValueError('\x1b[31mred')\n"
+    (tmp_path / "loud.py").write_text(f"import sys\ndef f(x, w):\n{body}")
+    line = ("validate", "--against", "loud.py:f", "conv2d", "n1c1h1w1-k1r1s1", "--kind", "normal")
+    result = convkit_process(*line, "--json")
+    assert result.status == 1
+    assert result.err.startswith("hello\n")
+    (failure,) = result.json["failures"]
+    assert failure["faults"] == ["raised ValueError: ?[31mred (loud.py:5)"]
+
+
 def test_a_function_that_lives_has_no_witness(convkit_process, faulty):
     result = convkit_process("validate", "--against", faulty, "conv2d", *SMALL)
     assert (result.status, result.err) == (1, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext, redirect_stdout, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -101,7 +101,8 @@ def command(
             save=save or None,
         )
         user = _user(against, selection, bound)
-        with witness() if user else nullcontext() as tell:
+        # What a function prints, or does to sys.stdout, must not reach the report.
+        with redirect_stdout(sys.stderr), witness() if user else nullcontext() as tell:
             if user and tell:
                 user.announce = tell
             report = run(selection, user)

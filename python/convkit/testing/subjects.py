@@ -286,6 +286,7 @@ def said(error: BaseException) -> str:
 def text_of(error: BaseException) -> str:
     """The text of an exception, whose own __str__ may fail."""
     try:
-        return " ".join(str(error).split())
+        text = " ".join(str(error).split())
+        return "".join(one if one.isprintable() else "?" for one in text)  # nothing for a terminal
     except Exception as failed:
         return f"(its text cannot be had: __str__ raised {type(failed).__name__})"
