@@ -2,6 +2,7 @@
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,13 @@ def test_an_open_file_is_written_to_and_not_replaced(tmp_path):
         assert (tmp_path / "out").read_bytes() == b"text"
         file.seek(0)
         assert file.read() == b"text"
+
+
+def test_our_own_output_is_written_in_its_order(capfd):
+    print("before")
+    put(Path("/dev/stdout"), b"text\n")
+    print("after")
+    assert capfd.readouterr().out == "before\ntext\nafter\n"
 
 
 @pytest.mark.parametrize("path", ["/dev/full", "/proc/none", "/no/such/folder", "/"])

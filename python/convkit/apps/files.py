@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ def write_whole(path: Path, write: Callable[[Any], object]) -> None:
         if _is_special(path):
             memory = io.BytesIO()
             write(memory)
-            with path.open("ab") as file:
+            with _open_special(path) as file:
                 file.write(memory.getvalue())
         else:
             _replace(Path(os.path.realpath(path)), write)
@@ -55,6 +56,16 @@ def _is_special(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return not stat.S_ISREG(mode) or os.path.abspath(path).startswith(_OPEN_FILES)
+
+
+def _open_special(path: Path) -> Any:
+    """What is our own stdout or stderr is written to where that stands."""
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(number), path.stat()):
+                stream.flush()
+                return os.fdopen(os.dup(number), "wb")
+    return path.open("ab")
 
 
 def _replace(path: Path, write: Callable[[Any], object]) -> None:
