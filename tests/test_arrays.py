@@ -367,6 +367,24 @@ def test_lazily_negated_tensors_are_refused():
         convkit.conv2d(negated, torch.from_numpy(W))
 
 
+def test_conjugated_tensors_are_refused():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    conjugated = torch.randn(2, 3, 7, 6, dtype=torch.complex64).conj()
+    with pytest.raises(TypeError, match=r"lazily conjugated tensor; pass x\.resolve_conj\(\)"):
+        convkit.conv2d(conjugated, torch.from_numpy(W))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_tensors_that_require_a_gradient_are_refused(dtype):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    x, w = (torch.from_numpy(one).to(getattr(torch, dtype)) for one in (X, W))
+    y = convkit.conv2d(x, w)
+    for given, out, name in ((x.clone(), None, "x"), (x, y, "out")):
+        (given if out is None else out).requires_grad_()
+        with pytest.raises(TypeError, match=rf"{name} requires a gradient.*{name}\.detach\(\)"):
+            convkit.conv2d(given, w, out=out)
+
+
 def test_torch_tensors_come_back_as_tensors():
     torch = pytest.importorskip("torch", reason="torch is not installed")
     result = convkit.conv2d(torch.from_numpy(X), torch.from_numpy(W), padding=1)

@@ -328,18 +328,17 @@ def wrap(op: str, name: str, array: Any) -> Buffer:
         return _numpy_buffer(value)
     if issubclass(kind, type):  # a class has its objects' attributes, but is no array
         raise _no_array(op, name, array)
-    library = _module(array).partition(".")[0]
+    library, why = _module(array).partition(".")[0], ""
     try:
         if library == "cupy" and hasattr(array, "data"):
             return _cupy_buffer(array)
-        # Such tensors are negated or conjugated only when read through torch; DLPack drops that.
-        is_lazy = library == "torch" and hasattr(array, "is_neg")
-        is_lazy = is_lazy and (array.is_neg() or array.is_conj())
+        if library == "torch" and hasattr(array, "is_neg"):
+            why = _why_no_plain_tensor(name, array)
     except Exception as error:
         message = f"{op}: {name} cannot be read as an array of {library}: {brief(error)}"
         raise TypeError(message) from error
-    if is_lazy:
-        raise TypeError(f"{op}: {name} is a lazily negated tensor; pass {name}.resolve_neg()")
+    if why:
+        raise TypeError(f"{op}: {why}")
     interface = _attribute(op, name, array, "__cuda_array_interface__")
     if interface is not None:
         family = TORCH if library == "torch" else INTERFACE
@@ -357,6 +356,17 @@ def wrap(op: str, name: str, array: Any) -> Buffer:
         )
         return buffer._replace(dtype="bfloat16") if is_bfloat16 else buffer
     raise _no_array(op, name, array)
+
+
+def _why_no_plain_tensor(name: str, array: Any) -> str:
+    """What DLPack would drop of a tensor of torch: what is done when it is read, its gradient."""
+    if array.is_conj():
+        return f"{name} is a lazily conjugated tensor; pass {name}.resolve_conj()"
+    if array.is_neg():
+        return f"{name} is a lazily negated tensor; pass {name}.resolve_neg()"
+    if array.requires_grad:  # a view of bfloat16 as integers forgets it
+        return f"{name} requires a gradient, which torch cannot follow here; pass {name}.detach()"
+    return ""
 
 
 def _no_array(op: str, name: str, value: Any) -> TypeError:

@@ -7,6 +7,8 @@ import operator
 from convkit import _native
 from convkit._native import shown
 
+MOST = 256
+
 
 def set_num_threads(threads: int) -> None:
     """Use up to `threads` threads on the cpu backend; results have the same bits for any number.
@@ -25,6 +27,7 @@ def set_num_threads(threads: int) -> None:
         count = None
     if count is None or isinstance(threads, bool):
         raise TypeError(f"set_num_threads: threads is {shown(threads)}, must be an int")
-    if not 1 <= count <= 256:
-        raise ValueError(f"set_num_threads: threads is {shown(count)}, must be from 1 to 256")
+    if not 1 <= count <= MOST:
+        text = f"threads is {shown(count)}, must be from 1 to {MOST}"
+        raise ValueError(f"set_num_threads: {text}")
     _native.set_num_threads(count)

@@ -1,6 +1,5 @@
 """`convkit bench`: rows are checked before they are timed, kept whole, compared and drawn."""
 
-import json
 import math
 import sys
 from dataclasses import replace
@@ -18,7 +17,7 @@ from convkit.apps.benchmark.rows import Contestant, Row
 from convkit.apps.benchmark.table import mean_lines
 from convkit.apps.terminal import InputError
 from convkit.testing import PROBLEMS, Peaks, parse, problems
-from convkit.testing.timing import Interval, Noise, median_interval, ratios
+from convkit.testing.timing import Interval, Noise, median_interval, race, ratios
 
 pytest_plugins = ["tests.apps.command"]
 
@@ -134,12 +133,31 @@ def test_a_wrong_function_is_never_timed(convkit, mine):
         ("return x[:1, :1]", "ValueError: the result is (1, 1, 9, 9)"),
         ("return x.undefined", "AttributeError"),
         ("return 1 / 0", "ZeroDivisionError"),
+        ("return None", "NoArray: returned None"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
     ],
 )
 def test_a_function_that_fails_says_why(convkit, mine, body, note):
     mine(f"def conv(x, w, bias=None, **options):\n    {body}\n")
     result = convkit("bench", LINE, *FAST, "--with", "mine:conv", "--directions", "fprop", "--json")
     assert contestant(result.json["rows"][0], "mine:conv")["note"].startswith(note)
+
+
+def test_a_function_that_leaves_when_it_is_timed_is_a_failure_too():
+    def leaves():
+        raise SystemExit(3)
+
+    result = race({"ours": lambda: None, "mine": leaves}, seconds=0.01)
+    assert result.failed == {"mine": "SystemExit: 3"}
+
+
+def test_a_function_that_kills_the_process_is_named(convkit_process, mine):
+    deadly = "import os\ndef conv(x, w, bias=None, **options):\n    x.shape[1] < 3 or os._exit(7)\n"
+    mine(deadly)
+    options = (*FAST, "--with", "mine:conv", "--directions", "fprop")
+    result = convkit_process("bench", LINE, *options)
+    assert result.status == 7
+    assert f"convkit: the process died in: convkit bench: conv2d {LINE} fprop\n" in result.err
 
 
 def test_a_wrong_result_of_ours_is_not_timed_and_fails_the_run(convkit, monkeypatch):
@@ -167,6 +185,23 @@ def test_cold_empties_the_caches(convkit, monkeypatch):
     made = convkit("bench", LINE, *FAST, "--cold", "--directions", "fprop", "--json").json
     assert made["rows"][0]["cold"]
     assert len(emptied) >= 2 * len(contestant(made["rows"][0], "convkit")["samples_s"])
+
+
+def test_a_run_that_cannot_be_kept_is_refused_before_it_begins(convkit, monkeypatch):
+    monkeypatch.setattr(bench, "run", lambda *_, **__: pytest.fail("it began"))
+    result = convkit("bench", LINE, *FAST, "--save", "/proc/none.json")
+    assert result.status == 2
+    assert "/proc/none.json: cannot be written" in result.one_line
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_run_whose_file_fails_at_the_end_still_tells_its_results(convkit, options):
+    line = ("bench", LINE, *FAST, "--directions", "fprop")
+    result = convkit(*line, "--save", "/dev/full", *options)
+    assert result.status == 2
+    assert result.err.startswith("convkit: /dev/full: cannot be written: No space left")
+    assert "conv2d" in result.out
+    assert ("roof, 1 thread" in result.out) == (not options)
 
 
 def test_interruption_keeps_what_is_done(convkit, tmp_path, monkeypatch):
@@ -199,6 +234,14 @@ def test_interruption_keeps_what_is_done(convkit, tmp_path, monkeypatch):
         (["--with", "fft=math:sin"], "'fft' is no public function"),
         (["--with", "math:pi"], "pi is float"),
         (["--threads", "0"], "--threads 0: must be whole numbers"),
+        (["--threads", "1,1000"], "--threads 1,1000: must be whole numbers from 1 to 256"),
+        ([""], "'' names no row"),
+        (["conv2d", " "], "' ' names no row"),
+        (["conv2d n1c6h4w4-k4r1s1-g4"], "groups is 4, must divide x's 6 channels"),
+        (["conv2d n0c0h0w0-k0r0s0"], "x.shape[1] is 0"),
+        (["conv2d n0c3h9w9-k4r3s3"], "a batch of 0 images has nothing to time"),
+        (["conv2d n1c3h9w9-k4r3s3-dl0"], "dilation is (0, 0)"),
+        (["conv2d n1c3h9w9-k4r3s3-pd99999999999999999999"], "below 2**31"),
         (["--threads", "two"], "--threads two"),
         (["--batch", "1,-2"], "--batch 1,-2"),
         (["--directions", "up"], "--directions up: must be of fprop"),
@@ -211,6 +254,9 @@ def test_interruption_keeps_what_is_done(convkit, tmp_path, monkeypatch):
         (["--save", "no/such/folder.json"], "--save no/such/folder.json"),
         (["compare", "a.json", "b.json"], "a.json: cannot be read"),
         (["compare", "a.json", "b.json", "--fail-over", "much"], "--fail-over much"),
+        (["compare", "a.json", "b.json", "--fail-over", "5"], "must be a percentage such as 5%"),
+        (["compare", "a.json", "b.json", "--within", "1"], "must be a percentage such as 5%"),
+        (["compare", "a.json", "b.json", "--within", "-1%"], "must be a percentage such as 5%"),
         (["plot", "a.json"], "a.json: cannot be read"),
         (["compare", "a.json"], "--help"),
     ],
@@ -221,20 +267,21 @@ def test_bad_input_is_one_line_and_status_2(convkit, arguments, hint):
     assert hint in result.one_line
 
 
-@pytest.mark.parametrize(
-    ("text", "hint"),
-    [("{", "is no JSON"), ("[]", "was not written by"), ('{"made_by": "convkit bench"}', "schema")],
-)
-def test_a_file_that_is_no_run_is_named(convkit, tmp_path, text, hint):
-    (tmp_path / "a.json").write_text(text)
-    assert hint in convkit("bench", "plot", "a.json").one_line
+def test_one_by_one_filters_with_padding_race_numpy(convkit):
+    line = "conv2d n1c2h4w4-k3r1s1-st1-pd1"
+    result = convkit("bench", line, *FAST, "--directions", "fprop", "--json")
+    assert contestant(result.json["rows"][0], "NumPy")["samples_s"]
 
 
-def test_a_run_with_a_part_missing_is_named(convkit, tmp_path):
-    made = record.as_dict(synthetic([]))
-    del made["machine"]
-    (tmp_path / "a.json").write_text(json.dumps(made))
-    assert "is not complete: KeyError: 'machine'" in convkit("bench", "plot", "a.json").one_line
+def test_a_peer_that_fails_leaves_the_others(convkit, monkeypatch):
+    from convkit.testing.peers import arrays
+
+    monkeypatch.setattr(arrays, "_conv", lambda *_: 1 / 0)
+    result = convkit("bench", LINE, *FAST, "--directions", "fprop", "--json")
+    assert result.status == 0
+    row = result.json["rows"][0]
+    assert contestant(row, "NumPy")["note"].startswith("ZeroDivisionError")
+    assert contestant(row, "convkit")["samples_s"]
 
 
 @pytest.mark.parametrize("words", [("bench",), ("bench", "compare"), ("bench", "plot")])

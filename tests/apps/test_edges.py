@@ -9,7 +9,9 @@ from PIL import Image
 from scipy.signal import correlate2d
 
 from convkit.apps import edges, images
+from convkit.apps.files import write_whole
 from convkit.apps.filters import EDGE_KERNELS
+from convkit.apps.terminal import InputError
 
 pytest_plugins = ["tests.apps.command"]
 
@@ -182,8 +184,8 @@ def test_a_failed_write_leaves_no_file(photo, tmp_path):
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(images.InputError, match="No space left"):
-        images.write_whole(tmp_path / "out.bin", fail)
+    with pytest.raises(InputError, match="No space left"):
+        write_whole(tmp_path / "out.bin", fail)
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
 
 

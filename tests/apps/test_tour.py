@@ -250,6 +250,8 @@ BAD = [
     (["nope.png"], "no such file"),
     (["photo.png", "--out", "photo.png"], "is a file, must be a folder"),
     (["photo.png", "--out", "photo.png/x"], "cannot be made"),
+    (["photo.png", "--out", ""], "names no folder"),
+    (["photo.png", "--out", "/proc/self/fdinfo"], "cannot be written"),
     (["photo.png", "--out", "theirs"], "holds a file original.png"),
     (["photo.png", "--out", "site"], "holds a file index.html"),
 ]

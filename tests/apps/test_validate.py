@@ -13,6 +13,8 @@ import pytest
 import convkit as library
 from convkit import reference
 from convkit.apps import validate
+from convkit.testing.data import DTYPES, KINDS
+from convkit.testing.memory import FORMS
 from convkit.testing.selection import Selection
 
 pytest_plugins = ["tests.apps.command"]
@@ -122,6 +124,29 @@ def test_an_algorithms_fault_is_repeated_by_the_line_given(convkit, monkeypatch)
     assert convkit(*shlex.split(repeat)[1:]).status == 1
 
 
+def test_inputs_that_cannot_be_saved_leave_the_diagnosis(convkit, faulty, tmp_path):
+    (tmp_path / "taken").touch()
+    line = ("validate", "--against", faulty, "conv2d", *SMALL, "--save", "taken")
+    result = convkit(*line)
+    assert result.status == 1
+    assert "FAILED conv2d as conv2d: values" in result.out
+    assert "fails only when stride > 1" in result.out
+    (said,) = re.findall(r"  inputs could not be saved: (.*)", result.out)
+    assert said == "taken/conv2d-conv2d-user-values.npz: File exists"
+    assert "  inputs: " not in result.out
+    (failure,) = convkit(*line, "--json").json["failures"]
+    assert (failure["file"], failure["unsaved"]) == ("", said)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_junit_file_that_cannot_be_written_leaves_the_report(convkit, faulty, options):
+    junit = ("--junit", "/dev/full")
+    result = convkit("validate", "--against", faulty, "conv2d", *SMALL, *junit, *options)
+    assert result.status == 2
+    assert result.err.startswith("convkit: /dev/full: cannot be written")
+    assert "only when stride > 1" in result.out
+
+
 def test_junit_and_json_say_the_same(convkit, faulty):
     result = convkit(
         "validate", "--against", faulty, "conv2d", *SMALL, "--junit", "out/found.xml", "--json"
@@ -152,6 +177,38 @@ def test_nothing_checked_is_a_failure(convkit, tmp_path):
     assert "nothing was checked" in result.out
 
 
+@pytest.mark.parametrize("line", ["os.kill(os.getpid(), 11)", "os.abort()", "os._exit(0)"])
+def test_a_function_that_ends_the_process_is_named_with_a_line_that_repeats_it(
+    convkit_process, tmp_path, line
+):
+    body = (
+        f"import os\ndef f(x, w):\n    if w.shape[0] > 4:\n        {line}\n    raise SystemExit\n"
+    )
+    (tmp_path / "deadly.py").write_text(body)
+    result = convkit_process("validate", "--against", "deadly.py:f", "conv2d", *SMALL)
+    assert result.out == ""
+    repeat = re.fullmatch(r"convkit: the process died in: convkit (validate .*)\n", result.err)[1]
+    assert re.search(r"-k([5-9]|\d\d+)r", repeat)
+    again = convkit_process(*shlex.split(repeat))
+    assert (again.status, again.err) == (result.status, result.err)
+
+
+def test_what_a_function_prints_stays_out_of_the_report(convkit_process, tmp_path):
+    body = "    print('hello')\n    sys.stdout = None\n    raise ValueError('\x1b[31mred')\n"
+    (tmp_path / "loud.py").write_text(f"import sys\ndef f(x, w):\n{body}")
+    line = ("validate", "--against", "loud.py:f", "conv2d", "n1c1h1w1-k1r1s1", "--kind", "normal")
+    result = convkit_process(*line, "--json")
+    assert result.status == 1
+    assert result.err.startswith("hello\n")
+    (failure,) = result.json["failures"]
+    assert failure["faults"] == ["raised ValueError: ?[31mred (loud.py:5)"]
+
+
+def test_a_function_that_lives_has_no_witness(convkit_process, faulty):
+    result = convkit_process("validate", "--against", faulty, "conv2d", *SMALL)
+    assert (result.status, result.err) == (1, "")
+
+
 def test_interruption_prints_what_was_found_and_exits_with_130(convkit, monkeypatch, faulty):
     from convkit.testing import validation
 
@@ -180,6 +237,14 @@ def test_interruption_prints_what_was_found_and_exits_with_130(convkit, monkeypa
         (["n1c3h4w4"], "n1c3h4w4"),
         (["conv2d", "n1c3"], "n1c3"),
         (["conv2d", "n1c1h1w1-k1r3s1-st1-pd0"], "no valid problem"),
+        (["conv2d", "n1c1h1w1-k1r3s1-st1-pd0"], "the kernel's height is 3 with dilation 1, more"),
+        (["conv2d", "n1c6h4w4-k4r1s1-g4"], "groups is 4, must divide x's 6 channels"),
+        (["conv2d", "n1c1h1w1-k1r1s1-g0"], "groups is 0"),
+        (["lrn", "n1c1h1w1-size0"], "size is 0, must be at least 1"),
+        (["gram", "n1c0h4w4"], "x.shape[1] is 0"),
+        (["conv2d", "--seed", "-1"], "seed is -1, must be at least 0"),
+        (["--against", "os:fspath", "gram_matrix", "--bound", "nan"], "bound is nan"),
+        (["--against", "os:fspath", "gram_matrix", "--bound", "-1"], "bound is -1"),
         (["--algo", "magic"], "magic"),
         (["--backend", "tpu"], "tpu"),
         (["--dtype", "int8"], "int8"),
@@ -189,11 +254,12 @@ def test_interruption_prints_what_was_found_and_exits_with_130(convkit, monkeypa
         (["--bound", "3"], "--bound"),
         (["--against", "nowhere:f", "conv2d"], "nowhere"),
         (["--against", "os:getcwd"], "op"),
+        (["--against", "leaves.py:f", "conv2d"], "leaves.py:f: SystemExit: 5"),
         (["--against", "os:getcwd", "conv2d"], "cannot be called"),
-        (["gram", *SMALL, "--junit", "/"], "cannot be written"),
     ],
 )
-def test_bad_input_is_one_line_and_status_2(convkit, arguments, hint):
+def test_bad_input_is_one_line_and_status_2(convkit, tmp_path, arguments, hint):
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(5)\n")
     result = convkit("validate", *arguments)
     assert result.status == 2
     assert hint in result.one_line
@@ -270,6 +336,12 @@ def test_without_ml_dtypes_everything_else_is_checked(tmp_path):
     assert asked.returncode == 2
     assert asked.stderr.startswith("convkit: validate: bfloat16 needs the package ml_dtypes")
     assert asked.stderr.count("\n") == 1
+
+
+def test_the_help_names_every_choice(convkit):
+    text = convkit("validate", "--help").out
+    for name in (*KINDS, *DTYPES, *FORMS):
+        assert re.search(rf"\b{name}\b", text), name
 
 
 @pytest.mark.parametrize("width", ["50", "80", "120"])

@@ -306,6 +306,11 @@ BAD: list[tuple[tuple[str, ...], dict[str, Any], Any, list[str]]] = [
             ([0.1], TypeError, ["0.1", "a number"]),
         )
     ),
+    (("batch_norm",), {"momentum": 1.0000001}, ValueError, ["momentum is 1.0000001, must"]),
+    (("batch_norm",), {"eps": -1e-300}, ValueError, ["eps is -1e-300, must"]),
+    (LRN, {"beta": 100.0000001}, ValueError, ["beta is 100.0000001, must"]),
+    (LRN, {"alpha": -1.00000001}, ValueError, ["alpha is -1.00000001, must"]),
+    (LOSS, {"label_smoothing": 1.0000001}, ValueError, ["label_smoothing is 1.0000001, must"]),
     (("batch_norm",), {"momentum": 2}, ValueError, ["momentum is 2", "from 0 to 1"]),
     # local response normalisation and losses
     (LRN, {"size": 0}, ValueError, ["size is 0", "at least 1"]),

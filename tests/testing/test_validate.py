@@ -1,7 +1,6 @@
 """Validation finds planted faults, shrinks them and says where they are."""
 
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
@@ -14,191 +13,9 @@ from convkit.testing.pattern import when_wrong
 from convkit.testing.selection import select, stranger
 from convkit.testing.subjects import load
 from convkit.testing.validation import steps
+from tests.testing.planted import FAULTS, in_halves, last_column, other_columns, rolled_column
 
 CASES = {"cases": 40, "most_flops": 40_000, "dtype": ["float32", "float64"]}
-
-
-def as_if_dense(x):
-    """What a kernel sees that takes any array for a dense one."""
-    flat = np.lib.stride_tricks.as_strided(x, (x.size,), (x.itemsize,))
-    return flat.copy().reshape(x.shape)
-
-
-def flipped(x, w, bias=None, *, stride=1, padding=0):
-    turned = w[:, :, ::-1, ::-1]
-    return reference.conv2d(x, turned, bias, stride=stride, padding=padding)
-
-
-def transposed(x, w, *, stride=1, padding=0):
-    turned = w.swapaxes(2, 3) if w.shape[2] == w.shape[3] else w
-    return reference.conv2d(x, turned, stride=stride, padding=padding)
-
-
-def last_column(x, w, *, stride=1, padding=0):
-    y = reference.conv2d(x, w, stride=stride, padding=padding)
-    if x.shape[3] % 2:
-        y[..., -1] *= -1
-    return y
-
-
-def filters_over_8(x, w, *, stride=1, padding=0, groups=1):
-    y = reference.conv2d(x, w, stride=stride, padding=padding, groups=groups)
-    y[:, 8:] *= 2
-    return y
-
-
-def edge_padding(x, w, *, stride=1, padding=0):
-    top, left = (padding, padding) if isinstance(padding, int) else padding
-    if not isinstance(top, int):
-        raise NotImplementedError("asymmetric padding")
-    pads = ((0, 0), (0, 0), (top, top), (left, left))
-    return reference.conv2d(np.pad(x, pads, "edge"), w, stride=stride)
-
-
-def in_halves(x, w, *, stride=1, padding=0):
-    x, w = np.round(x * 512) / 512, np.round(w * 512) / 512
-    return reference.conv2d(x, w, stride=stride, padding=padding)
-
-
-def first_image(x, w, *, stride=1, padding=0):
-    y = reference.conv2d(x[:1], w, stride=stride, padding=padding)
-    return np.repeat(y, len(x), 0)
-
-
-def no_nan(x, w, *, stride=1, padding=0):
-    with np.errstate(all="ignore"):
-        y = reference.conv2d(x, w, stride=stride, padding=padding)
-    return np.where(np.isnan(y), 0, y)
-
-
-def dense_only(x, w, *, stride=1, padding=0):
-    return reference.conv2d(as_if_dense(x), w, stride=stride, padding=padding)
-
-
-def late_residual(x, w, *, activation=None, residual=None):
-    y = reference.conv2d(x, w, activation=activation)
-    return y if residual is None else y + residual
-
-
-def in_place(x, w):
-    y = reference.conv2d(x, w)
-    x[...] = 0
-    return y
-
-
-_memory = {}
-
-
-def one_buffer(x, w):
-    y = reference.conv2d(x, w)
-    held = _memory.setdefault((y.shape, y.dtype), np.empty_like(y))
-    held[...] = y * (1 + len(_memory))
-    return held
-
-
-_calls = itertools.count()
-
-
-def other_bits(x, w):
-    y = reference.conv2d(x, w)
-    return y if next(_calls) % 2 else y * (1 + np.finfo(y.dtype).eps)
-
-
-def one_ulp_off(x, w):
-    y = reference.conv2d(x, w)
-    return y * (1 + np.finfo(y.dtype).eps)
-
-
-def float32_only(x, w):
-    return reference.conv2d(x, w).astype(np.float32)
-
-
-def channels_last(x, w):
-    return reference.conv2d(x, w).transpose(0, 2, 3, 1)
-
-
-def crash(x, w):
-    if x.shape[1] > 4:
-        raise RuntimeError("boom")
-    return reference.conv2d(x, w)
-
-
-def shifted_index(x, kernel_size, *, stride=None, return_indices=False):
-    y, indices = reference.max_pool2d(x, kernel_size, stride=stride, return_indices=True)
-    return (y, indices + (indices > 5)) if return_indices else y
-
-
-def all_pixels(x, kernel_size, *, stride=None, padding=0, count_include_pad=True):
-    return reference.avg_pool2d(x, kernel_size, stride=stride, padding=padding)
-
-
-def upper_triangle(x, normalize=False):
-    return np.triu(reference.gram_matrix(x, normalize)).astype(x.dtype)
-
-
-def weights_backwards(grad_y, x, w_shape, *, stride=1, padding=0):
-    grad = reference.conv2d_weight_grad(grad_y, x, w_shape, stride=stride, padding=padding)
-    return np.ascontiguousarray(grad[:, :, ::-1, ::-1])
-
-
-def whole_alpha(x, size, alpha=1e-4, beta=0.75, k=1.0):
-    return reference.local_response_norm(x, size, alpha * size, beta, k)
-
-
-def unsmoothed(logits, target, *, label_smoothing=0.0, reduction="mean"):
-    return reference.cross_entropy(logits, target, reduction=reduction)
-
-
-def last_class(grad_loss, logits, target, *, reduction="mean"):
-    grad = reference.cross_entropy_grad(grad_loss, logits, target, reduction=reduction)
-    grad[:, -1:] *= 2
-    return grad
-
-
-def undivided(grad_loss, logits, target, *, reduction="mean"):
-    rule = "sum" if reduction == "mean" else reduction
-    return reference.cross_entropy_grad(grad_loss, logits, target, reduction=rule)
-
-
-FAULTS = [
-    (flipped, "conv2d", "values", "the flipped kernel", lambda p: p.r * p.s > 1 or p.h + p.w > 2),
-    (transposed, "conv2d", "values", "read transposed", lambda p: p.r == p.s > 1),
-    (last_column, "conv2d", "values", "only in the last column", lambda p: p.w % 2 == 1),
-    (filters_over_8, "conv2d", "values", "only in filters 8 and later", lambda p: p.k == 9),
-    (edge_padding, "conv2d", "values", "reaches into the padding", lambda p: p.h * p.w <= 2),
-    (in_halves, "conv2d", "precision", "precision is lost", lambda p: p.flops <= 8),
-    (first_image, "conv2d", "values", "image 0 of x", lambda p: p.n == 2),
-    (no_nan, "conv2d", "values", "a NaN of the inputs is swallowed", lambda p: p.flops == 2),
-    (dense_only, "conv2d", "values", "inputs lie strided", lambda p: p.n * p.c * p.h * p.w > 1),
-    (late_residual, "conv2d", "values", "residual added after", lambda p: p.residual),
-    (in_place, "conv2d", "inputs", "the input x was written to", lambda p: p.flops == 2),
-    (one_buffer, "conv2d", "values", "", lambda p: True),
-    (other_bits, "conv2d", "repeat", "gave other bits", lambda p: True),
-    (one_ulp_off, "conv2d", "precision", "wrong on whole numbers", lambda p: p.flops <= 8),
-    (float32_only, "conv2d", "dtype", "dtype is float64", lambda p: p.flops == 2),
-    (channels_last, "conv2d", "shape", "the shape is that of NHWC", lambda p: True),
-    (crash, "conv2d", "raised", "channels >= 5", lambda p: p.c == 5),
-    (shifted_index, "max_pool2d", "values", "(indices)", lambda p: 7 <= p.h * p.w <= 9),
-    (
-        all_pixels,
-        "avg_pool2d",
-        "values",
-        "asked was over pixels",
-        lambda p: not p.count_include_pad,
-    ),
-    (upper_triangle, "gram_matrix", "values", "only below the diagonal", lambda p: p.c == 2),
-    (whole_alpha, "local_response_norm", "values", "not divided by size", lambda p: p.size == 2),
-    (unsmoothed, "cross_entropy", "values", "without label smoothing", lambda p: p.c == 2),
-    (last_class, "cross_entropy_grad", "values", "only in the last class", lambda p: p.c == 2),
-    (
-        undivided,
-        "cross_entropy_grad",
-        "values",
-        "sum of the losses",
-        lambda p: p.n * p.h * p.w == 2,
-    ),
-    (weights_backwards, "conv2d_weight_grad", "values", "flipped kernel", lambda p: p.r * p.s == 2),
-]
 
 
 @pytest.mark.parametrize(
@@ -302,6 +119,8 @@ def test_what_is_selected_is_all_that_is_checked():
         ({"dtype": "int8"}, "int8"),
         ({"backend": "tpu"}, "tpu"),
         ({"cases": 0}, "cases is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"function": abs, "op": "conv2d", "bound": float("inf")}, "bound is inf"),
         ({"op": "conv2d", "problems": "n1c3"}, "n1c3"),
         ({"op": "conv2d", "problems": "n1c3h2w2-k1r3s3-st1-pd0"}, "no valid problem"),
         ({"problems": "n1c3h2w2"}, "name it"),
@@ -338,6 +157,53 @@ def test_faults_of_convkits_own_algorithms_are_found(monkeypatch, symptom, spoil
     failures = {(f.check.subject.name, f.symptom) for f in report.failures}
     assert ("direct", symptom) in failures
     assert {name for name, _ in failures} == {"direct"}
+
+
+@pytest.mark.parametrize("backend", ["cpu", "simt"])
+def test_running_statistics_of_convkits_own_algorithms_are_checked(monkeypatch, backend):
+    real = subjects.run_case
+
+    def spoilt(problem, direction, algo, backend, data, **extra):
+        given = data["running_var"].copy() if "running_var" in data else None
+        outcome = real(problem, direction, algo, backend, data, **extra)
+        if algo == "strict" and given is not None:
+            data["running_var"][...] = given
+        return outcome
+
+    chosen = {"op": "batch_norm", "problems": "n2c3h2w2-train", "backend": backend}
+    chosen |= {"direction": "fprop", "kind": ("normal", "offset")}
+    assert testing.validate(**chosen).ok
+    monkeypatch.setattr(subjects, "run_case", spoilt)
+    report = testing.validate(**chosen)
+    assert {(f.check.subject.name, f.symptom) for f in report.failures} == {
+        ("strict", "statistics")
+    }
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "said", "unsaid"),
+    [
+        (
+            rolled_column,
+            "offset",
+            "shifted by one column: place i holds what belongs to i - 1",
+            "no index",
+        ),
+        (
+            rolled_column,
+            "whole",
+            "shifted by one column: place i holds what belongs to i - 1",
+            "no index",
+        ),
+        (other_columns, "offset", "'offset' data is too alike to tell", "no index"),
+        (in_halves, "normal", "precision is lost, no index is wrong", "shifted"),
+    ],
+)
+def test_lost_precision_and_a_wrong_index_are_told_apart(function, kind, said, unsaid):
+    chosen = {"op": "conv2d", "problems": "n2c3h9w9-k4r3s3-st1-pd0", "dtype": "float32"}
+    text = str(testing.validate(function, kind=kind, **chosen))
+    assert said in text
+    assert unsaid not in text
 
 
 def write_around(view):
@@ -422,6 +288,13 @@ class TestStrangers:
             return reference.max_pool2d(x, kernel_size)
 
         report = testing.validate(pool, op="max_pool2d", problems="max-n1c2h6w6-r2s3-st2x3-pd0")
+        assert report.ok, str(report)
+
+    def test_running_statistics_without_a_momentum_go_by_the_default(self):
+        def batch_norm(x, *, running_mean, running_var, training=False):
+            return reference.batch_norm(x, None, None, running_mean, running_var, training=training)
+
+        report = testing.validate(batch_norm, op="batch_norm", **CASES | {"dtype": "float32"})
         assert report.ok, str(report)
 
     def test_results_of_other_libraries_are_fetched(self):

@@ -1,5 +1,6 @@
 #include "core/error.h"
 #include "ops/batch_norm/batch_norm.h"
+#include "ops/number_text.h"
 
 namespace ck {
 namespace {
@@ -18,10 +19,12 @@ void check_running(const BatchNormRequest& request) {
 
 void check_fraction(const BatchNormRequest& request) {
   if (request.eps < 0) {
-    throw_value_error("%s: eps is %g, must be at least 0", request.op, request.eps);
+    throw_value_error("%s: eps is %s, must be at least 0", request.op,
+                      number_text(request.eps).c_str());
   }
   if (request.momentum < 0 || request.momentum > 1) {
-    throw_value_error("%s: momentum is %g, must be from 0 to 1", request.op, request.momentum);
+    throw_value_error("%s: momentum is %s, must be from 0 to 1", request.op,
+                      number_text(request.momentum).c_str());
   }
 }
 

@@ -1,5 +1,6 @@
 #include "core/error.h"
 #include "ops/cross_entropy/cross_entropy.h"
+#include "ops/number_text.h"
 
 namespace ck {
 namespace {
@@ -29,8 +30,8 @@ CrossEntropyProblem make_cross_entropy_problem(const CrossEntropyRequest& reques
     check_like(op, "grad_loss", request.grad, loss_shape(request.reduction, positions), logits);
   }
   if (!(request.label_smoothing >= 0 && request.label_smoothing <= 1)) {
-    throw_value_error("%s: label_smoothing is %g, must be from 0 to 1", op,
-                      request.label_smoothing);
+    throw_value_error("%s: label_smoothing is %s, must be from 0 to 1", op,
+                      number_text(request.label_smoothing).c_str());
   }
   CrossEntropyProblem problem{};
   problem.dtype = request.dtype;

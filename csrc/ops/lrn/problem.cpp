@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "ops/lrn/lrn.h"
+#include "ops/number_text.h"
 
 namespace ck {
 namespace {
@@ -10,7 +11,9 @@ namespace {
 constexpr double kLargestBeta = 100;
 
 void check_at_least_zero(const char* op, const char* name, double value) {
-  if (value < 0) throw_value_error("%s: %s is %g, must be at least 0", op, name, value);
+  if (value < 0) {
+    throw_value_error("%s: %s is %s, must be at least 0", op, name, number_text(value).c_str());
+  }
 }
 
 }  // namespace
@@ -31,8 +34,8 @@ LrnProblem make_lrn_problem(const LrnRequest& request) {
   check_at_least_zero(op, "alpha", request.alpha);
   check_at_least_zero(op, "k", request.k);
   if (std::fabs(request.beta) > kLargestBeta) {
-    throw_value_error("%s: beta is %g, must be from %g to %g", op, request.beta, -kLargestBeta,
-                      kLargestBeta);
+    throw_value_error("%s: beta is %s, must be from %g to %g", op,
+                      number_text(request.beta).c_str(), -kLargestBeta, kLargestBeta);
   }
   const ImageSizes x = image_sizes(request.layout, request.x);
   LrnProblem problem{};

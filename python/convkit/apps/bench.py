@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from convkit.apps.files import check_writable
 from convkit.apps.terminal import InputError, console, finite, print_json
+from convkit.apps.witness import witness
 
 if TYPE_CHECKING:
     from convkit.apps.benchmark.contestants import Settings
@@ -177,8 +180,9 @@ def command(
     """
     from convkit.apps.benchmark import record
     from convkit.apps.benchmark.suite import choose, vary, without_epilogue
+    from convkit.threads import MOST
 
-    counts = _numbers("--threads", threads) or [_all_threads()]
+    counts = _numbers("--threads", threads, most=MOST) or [_all_threads()]
     wanted = _of("--directions", directions, ("fprop", "dgrad", "wgrad"))
     layouts = _of("--layout", layout.upper(), ("NCHW", "NHWC"))
     settings = _settings(vs, stranger, algo, dtype, backend, cold, seconds, quick)
@@ -187,28 +191,48 @@ def command(
         raise InputError(f"--layout {layout}: none of these rows has it")
     if plain:
         problems = list(dict.fromkeys(map(without_epilogue, problems)))
-    if save is not None and (save.is_dir() or not save.absolute().parent.is_dir()):
-        raise InputError(f"--save {save}: must name a file in a folder that exists")
+    if save is not None:
+        if save.is_dir() or not save.absolute().parent.is_dir():
+            raise InputError(f"--save {save}: must name a file in a folder that exists")
+        check_writable(save)
     on_row, finish = _printer(settings, counts) if not as_json else (lambda row: None, None)
-    with console(stderr=True).status("Starting") as status:
+    watched = witness() if settings.strangers else nullcontext(lambda text: None)
+    with console(stderr=True).status("Starting") as status, watched as tell:
+
+        def report(text: str) -> None:
+            status.update(f"{text} ...")
+            tell(f"convkit bench: {text}")
+
         made = run(
             problems,
             settings,
             threads=counts,
             directions=wanted,
             on_row=on_row,
-            report=lambda text: status.update(f"{text} ..."),
+            report=report,
         )
-    if save is not None:
-        record.save(made, save)
-    if made.interrupted:
+    unsaved = _save(made, save) if save is not None else None
+    if made.interrupted and not unsaved:
         raise KeyboardInterrupt
     if finish is None:
         print_json(record.as_dict(made))
     else:
         finish(made)
+    if unsaved:
+        raise unsaved
     if made.wrong:
         raise typer.Exit(1)
+
+
+def _save(made: Run, path: Path) -> InputError | None:
+    """Keeps the run; what went wrong is for after the summary, which is all that is left of it."""
+    from convkit.apps.benchmark import record
+
+    try:
+        record.save(made, path)
+    except InputError as error:
+        return error
+    return None
 
 
 def _settings(
@@ -235,7 +259,7 @@ def _settings(
     if backend == "cuda" and missing:
         raise InputError(f"--backend cuda: {missing}")
     if seconds is not None and not 0 < seconds < 3600:
-        raise InputError(f"--seconds {seconds:g}: must be above 0 and below 3600")
+        raise InputError(f"--seconds {seconds}: must be above 0 and below 3600")
     known = {row["name"] for op in _native.ops() for row in _native.algorithms(op)}
     algorithms = _of("--algo", algo, ("auto", "all", *sorted(known)))
     if vs is not None:
@@ -298,12 +322,8 @@ def compare(
     from convkit.apps.benchmark.comparison import compare_runs
 
     limit = None if fail_over is None else _percent("--fail-over", fail_over)
-    found = compare_runs(
-        record.load(a),
-        record.load(b),
-        within=_percent("--within", within),
-        any_machine=any_machine,
-    )
+    near = _percent("--within", within)
+    found = compare_runs(record.load(a), record.load(b), within=near, any_machine=any_machine)
     lost = limit is not None and any(
         row.verdict == "SLOWER" and row.speed.middle < 1 / (1 + limit) for row in found.rows
     )
@@ -368,23 +388,25 @@ def _of(option: str, text: str, known: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(words))
 
 
-def _numbers(option: str, text: str | None) -> list[int]:
+def _numbers(option: str, text: str | None, most: int = 2**31 - 1) -> list[int]:
     if text is None:
         return []
     try:
         found = [int(word) for word in text.split(",")]
     except ValueError:
         found = [0]
-    if min(found) < 1:
-        raise InputError(f"{option} {text}: must be whole numbers above 0, such as 1,2")
+    if not 1 <= min(found) <= max(found) <= most:
+        raise InputError(f"{option} {text}: must be whole numbers from 1 to {most}, such as 1,2")
     return list(dict.fromkeys(found))
 
 
 def _percent(option: str, text: str) -> float:
+    """A percentage, or a part below 1: 5 may be meant as 5 %, and is not read as 500 %."""
+    parted = not text.endswith("%")
     try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        value = float(text.removesuffix("%")) / (1 if parted else 100)
     except ValueError:
         value = -1.0
-    if not 0 <= value < 10:
+    if not 0 <= value < (1 if parted else 10):
         raise InputError(f"{option} {text}: must be a percentage such as 5%")
     return value

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -153,11 +154,11 @@ def command(
     from convkit.explanation import BACKENDS
 
     given: dict[str, Any] = {
-        "x": x and _shape("x", x),
-        "w": w and _shape("w", w),
-        "grad_y": grad_y and _shape("grad-y", grad_y),
-        "output_size": output_size and _pair(output_size),
-        "logits": logits and _shape("logits", logits),
+        "x": _told(x, partial(_shape, "x")),
+        "w": _told(w, partial(_shape, "w")),
+        "grad_y": _told(grad_y, partial(_shape, "grad-y")),
+        "output_size": _told(output_size, _pair),
+        "logits": _told(logits, partial(_shape, "logits")),
         "training": training or None,
         "size": size,
         "alpha": alpha,
@@ -166,12 +167,12 @@ def command(
         "label_smoothing": label_smoothing,
         "reduction": reduction,
         "ignore_index": ignore_index,
-        "kernel_size": kernel_size and _pair(kernel_size),
-        "stride": stride and _pair(stride),
-        "padding": padding and _padding(padding),
-        "dilation": dilation and _pair(dilation),
+        "kernel_size": _told(kernel_size, _pair),
+        "stride": _told(stride, _pair),
+        "padding": _told(padding, _padding),
+        "dilation": _told(dilation, _pair),
         "padding_mode": padding_mode,
-        "output_padding": output_padding and _pair(output_padding),
+        "output_padding": _told(output_padding, _pair),
         "groups": groups,
         "activation": activation,
         "layout": layout,
@@ -255,6 +256,11 @@ def _add_arrays(op: str, given: dict[str, Any], arrays: list[str]) -> None:
         "residual": shape,
     }
     given |= {name: shapes[name] for name in arrays}
+
+
+def _told(text: str | None, read: Callable[[str], Any]) -> Any:
+    """What an option says, if it was given: an empty text says nothing that it could mean."""
+    return None if text is None else read(text)
 
 
 def _numbers(text: str) -> tuple[int, ...] | None:

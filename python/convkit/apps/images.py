@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from convkit.apps.files import write_whole
 from convkit.apps.terminal import InputError
 
 if TYPE_CHECKING:
@@ -169,25 +167,3 @@ def png_maker(path: Path) -> str | None:
             return image.info.get("Software")
     except (OSError, ValueError, SyntaxError):
         return None
-
-
-def write_whole(path: Path, write: Callable[[Any], object]) -> None:
-    """`write(file)` into a new file that takes the name only when it is complete."""
-    mask = os.umask(0)
-    os.umask(mask)
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = file.name
-            write(file)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)

@@ -155,6 +155,7 @@ def _measure(tour: Tour, stage: Stage, start: float, quick: bool) -> None:
 
 def _prepare(folder: Path) -> Path:
     """The folder, made if need be. Files of ours in it may go; anybody else's stay."""
+    from convkit.apps.files import check_writable
     from convkit.apps.images import png_maker
 
     try:
@@ -175,6 +176,7 @@ def _prepare(folder: Path) -> Path:
                 f"--out {folder}: holds a file {found.name} that convkit tour did not write; "
                 "name another folder"
             )
+    check_writable(folder / PAGE)
     return folder
 
 
@@ -192,7 +194,8 @@ def _beginning(path: Path) -> str:
 
 
 def _write(tour: Tour, folder: Path, color: np.ndarray, gray: np.ndarray, start: float) -> None:
-    from convkit.apps.images import save_png, write_whole
+    from convkit.apps.files import write_whole
+    from convkit.apps.images import save_png
     from convkit.apps.page import make_page
     from convkit.apps.pictures import make_pictures, overview
 
@@ -226,8 +229,8 @@ def command(
         typer.Argument(help="A photograph. Default: one that an installed package carries."),
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder for the pictures and the page.")
-    ] = Path("convkit-tour"),
+        str, typer.Option("--out", metavar="DIR", help="Folder for the pictures and the page.")
+    ] = "convkit-tour",
     quick: Annotated[
         bool, typer.Option("--quick", help="A smaller picture and rougher times.")
     ] = False,
@@ -239,9 +242,11 @@ def command(
 
     Example: convkit tour photo.jpg --out my-tour
     """
+    if not out:
+        raise InputError("--out '': names no folder")
     progress = console(stderr=True)
     with progress.status("Looking at the photograph") as status:
-        tour = run(image, out, quick=quick, report=lambda text: status.update(f"{text} ..."))
+        tour = run(image, Path(out), quick=quick, report=lambda text: status.update(f"{text} ..."))
     if as_json:
         print_json(as_dict(tour))
     else:

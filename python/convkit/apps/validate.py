@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, redirect_stdout, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,9 @@ from xml.etree import ElementTree
 
 import typer
 
+from convkit.apps.files import write_whole
 from convkit.apps.terminal import InputError, console, print_json
+from convkit.apps.witness import witness
 
 if TYPE_CHECKING:
     from convkit.testing.examine import Check
@@ -63,11 +65,11 @@ def command(
     ] = None,
     backend: Annotated[str, typer.Option(help="cpu, simt, cuda: one or several, or all.")] = "cpu",
     algo: Annotated[str | None, typer.Option(help="One algorithm; all where not given.")] = None,
-    dtype: Annotated[str, typer.Option(help="float32, float64.")] = "",
+    dtype: Annotated[str, typer.Option(help="float32, float64, float16, bfloat16.")] = "",
     layout: Annotated[str, typer.Option(help="NCHW, NHWC.")] = "",
     direction: Annotated[str, typer.Option(help="fprop, dgrad, wgrad.")] = "",
     kind: Annotated[
-        str, typer.Option(help="Data: whole, normal, one_signed, wide, flat, nan.")
+        str, typer.Option(help="Data: whole, normal, one_signed, wide, flat, offset, nan.")
     ] = "",
     memory: Annotated[str, typer.Option(help="Inputs lie plain, skewed, strided.")] = "",
     bound: Annotated[float | None, typer.Option(help="Largest E of your function.")] = None,
@@ -99,15 +101,19 @@ def command(
             save=save or None,
         )
         user = _user(against, selection, bound)
-        report = run(selection, user)
+        # What a function prints, or does to sys.stdout, must not reach the report.
+        with redirect_stdout(sys.stderr), witness() if user else nullcontext() as tell:
+            if user and tell:
+                user.announce = tell
+            report = run(selection, user)
     except ValueError as error:
         raise InputError(f"validate: {error}") from None
-    if junit is not None:
-        _write_junit(report, junit)
     if as_json:
         print_json(as_dict(report))
     else:
         _show(report)
+    if junit is not None:
+        _write_junit(report, junit)
     if report.interrupted:
         raise typer.Exit(INTERRUPTED)
     if not report.ok:
@@ -163,7 +169,7 @@ def _user(against: str | None, selection: Selection, bound: float | None) -> Str
         return None
     if "" not in sys.path:
         sys.path.insert(0, os.getcwd())
-    return stranger(load(against), selection, bound or DEFAULT_BOUND, against)
+    return stranger(load(against), selection, DEFAULT_BOUND if bound is None else bound, against)
 
 
 def worst(checks: list[Check]) -> Check | None:
@@ -206,6 +212,7 @@ def as_dict(report: Report) -> dict[str, Any]:
             "first": of_check(failure.check),
             "simplest": of_check(failure.shrunk),
             "file": failure.file,
+            "unsaved": failure.unsaved,
         }
         for failure in report.failures
     ]
@@ -293,12 +300,10 @@ def _write_junit(report: Report, file: str) -> None:
                 failure = ElementTree.SubElement(test, "failure", message=_xml(text))
                 failure.text = check.reproducer
     path = Path(file)
-    try:
-        with suppress(FileExistsError):
-            path.parent.mkdir(parents=True)
-        ElementTree.ElementTree(suites).write(path, encoding="utf-8", xml_declaration=True)
-    except OSError as error:
-        raise InputError(f"validate: {path} cannot be written: {error.strerror}") from None
+    with suppress(OSError):  # it cannot be written then, and that is said
+        path.parent.mkdir(parents=True, exist_ok=True)
+    tree = ElementTree.ElementTree(suites)
+    write_whole(path, lambda out: tree.write(out, encoding="utf-8", xml_declaration=True))
 
 
 def _xml(text: str) -> str:

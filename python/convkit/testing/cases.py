@@ -80,6 +80,15 @@ def candidates(
     return {algo: reason or None for algo, reason in found}
 
 
+def why_impossible(problem: Problem) -> str:
+    """What the rules of its function say against a problem; "" for one that can be run."""
+    try:
+        candidates(problem, problem.directions[0], "cpu")
+    except (ValueError, TypeError) as error:
+        return str(error)
+    return ""
+
+
 def run_case(
     problem: Problem,
     direction: str,

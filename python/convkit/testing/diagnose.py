@@ -10,12 +10,14 @@ import numpy as np
 
 from .channel_lines import CrossEntropy
 from .compare import Expected, errors
-from .examine import ROUNDING, Examination, epsilon
+from .examine import ROUNDING, Examination, epsilon, is_real
 from .lines import Conv2d, Gram, Pool2d, Problem
 from .mistakes import mistakes
 
 _NUMBER = re.compile(r"\d+")
 _NEARLY_ALL = 0.9  # of a result wrong: its places say nothing
+_FEWEST_SHIFTED = 4  # wrong values that must be right elsewhere: fewer may be so by chance
+_ALIKE = ("flat", "offset")  # kinds of data whose numbers differ less than lost digits would
 _EVERYWHERE: list[str] = []
 
 
@@ -59,13 +61,20 @@ def _usual(each: list[list[str]]) -> list[str]:
 def _diagnose(found: Examination) -> _Diagnosis | None:
     case = found.check.case
     for i, (output, wanted) in enumerate(zip(found.outputs, found.wanted, strict=False)):
+        if not is_real(output):
+            continue
         if output.shape != wanted.exact.shape:
             shape = f"the shape is {output.shape}, must be {wanted.exact.shape}"
             return _Diagnosis(shape, list(_of_shape(output, wanted)), [])
         bound = 0.0 if wanted.is_index else found.check.bound
         wrong = errors(output, wanted) > bound
         if wrong.any():
-            values = [*mistakes(found, i), *_of_values(output, wanted, wrong)]
+            names = _axis_names(case.problem, case.direction, wrong.ndim)
+            shift = list(_of_shift(output, wanted, wrong, bound, names))
+            values = [
+                *mistakes(found, i),
+                *(shift or _of_values(output, wanted, wrong, case.kind)),
+            ]
             most = wrong.mean() > _NEARLY_ALL
             places = _EVERYWHERE if most else list(_of_places(wrong, case.problem, case.direction))
             return _Diagnosis(_count(wrong), values, places)
@@ -96,7 +105,24 @@ def _of_shape(output: np.ndarray, wanted: Expected) -> Iterator[str]:
         yield f"off by: {', '.join(less)}"
 
 
-def _of_values(output: np.ndarray, wanted: Expected, wrong: np.ndarray) -> Iterator[str]:
+def _of_shift(
+    output: np.ndarray, wanted: Expected, wrong: np.ndarray, bound: float, names: tuple[str, ...]
+) -> Iterator[str]:
+    """Whether all values are right one place further along an axis."""
+    for axis, name in enumerate(names):
+        front, back = (
+            tuple(part if i == axis else slice(None) for i in range(wrong.ndim))
+            for part in (slice(None, -1), slice(1, None))
+        )
+        for here, there, sign in ((back, front, "-"), (front, back, "+")):
+            belongs = Expected(wanted.exact[there], wanted.unit[there], wanted.dtype)
+            few = np.count_nonzero(wrong[here]) < _FEWEST_SHIFTED
+            if not few and (errors(output[here], belongs) <= bound).all():
+                yield f"shifted by one {name}: place i holds what belongs to i {sign} 1"
+                return
+
+
+def _of_values(output: np.ndarray, wanted: Expected, wrong: np.ndarray, kind: str) -> Iterator[str]:
     """What the wrong values have in common."""
     if output.dtype.kind in "iu":
         return
@@ -121,7 +147,10 @@ def _of_values(output: np.ndarray, wanted: Expected, wrong: np.ndarray) -> Itera
     eps = epsilon(output.dtype.name)
     if (np.abs(got - exact) * eps <= ROUNDING * unit).all() and unit.all():
         digits = -np.log10(float(np.max(np.abs(got - exact) * eps / unit)))
-        yield f"right to {int(digits)} digits everywhere: precision is lost, no index is wrong"
+        means = ": precision is lost, no index is wrong"
+        if kind in _ALIKE:
+            means = f"; {kind!r} data is too alike to tell lost precision from a wrong index"
+        yield f"right to {int(digits)} digits everywhere{means}"
         return
     with np.errstate(all="ignore"):
         ratio = (got / exact).astype(np.float64)

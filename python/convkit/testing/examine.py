@@ -14,7 +14,8 @@ from .compare import Comparison, Expected, compare, expected, same_bits
 from .data import array_shapes, exact_on_whole, make_data
 from .geometry import fits, shrink
 from .lines import Problem
-from .subjects import Algorithm, Refused, Stranger, able
+from .subjects import Algorithm, NoArray, Refused, Stranger, able, text_of, to_numpy
+from .updates import run_updating, updates
 
 Subject = Algorithm | Stranger
 Data = dict[str, np.ndarray]
@@ -92,7 +93,8 @@ class Examination:
         """Writes inputs, outputs and exact results to an .npz file."""
         arrays: dict[str, Any] = dict(self.data)
         for i, output in enumerate(self.outputs):
-            arrays[f"output{i or ''}"] = output
+            if not output.dtype.hasobject:
+                arrays[f"output{i or ''}"] = output
         for i, one in enumerate(self.wanted):
             arrays[f"exact{i or ''}"] = one.exact.astype(np.float64)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +112,8 @@ def _prepared(
 def examine(case: Case, subject: Subject) -> Examination:
     """Runs the subject REPEATS times and looks for every fault that can be seen."""
     problem, direction = case.problem, case.direction
+    if isinstance(subject, Stranger):
+        subject.announce(Check(case, subject).reproducer)
     plain, wanted = _prepared(problem, direction, case.kind, case.dtype, case.seed)
     laid = {name: memory.lay(array, case.memory) for name, array in plain.items()}
     bound = 0.0 if case.kind == "whole" else subject.bound(problem, direction)
@@ -125,25 +129,34 @@ def examine(case: Case, subject: Subject) -> Examination:
     try:
         with np.errstate(all="ignore"):
             given = subject.run(problem, direction, laid, out[0] if len(out) == 1 else out, 0)
-            outputs = tuple(array.copy() for array in given)
+            outputs = _copies(given)
+            faults += _shared(laid, given)
             changed = _changed_inputs(plain, laid)
             # convkit promises the same bits for any strides; others need not.
             form = case.memory if isinstance(subject, Stranger) else "plain"
             if changed or form != case.memory:
                 laid = {name: memory.lay(array, form) for name, array in plain.items()}
             faults += changed or _repeats(subject, case, laid, given, outputs)
+            faults += _updated(subject, case, plain, wanted, bound)
     except Refused as refusal:
         return Examination(Check(case, subject, refusal=str(refusal)), plain)
-    except Exception as error:  # whatever a kernel raises is what there is to say about it
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a kernel raises is what there is to say about it
         check = Check(case, subject, np.inf, bound, (_raised(error), *faults))
         return Examination(check, plain, outputs, wanted)
     faults = [
         *(Fault("guard", text) for text in (memory.guards_broken(*one) for one in guarded) if text),
         *faults,
     ]
-    worst, wrong = _compare(outputs, wanted, shapes, bound, case.kind)
+    worst, wrong = _compare(outputs, wanted, bound, case.kind, _counts(subject, len(wanted)))
     check = Check(case, subject, worst, bound, (*wrong, *faults))
     return Examination(check, plain, outputs, wanted)
+
+
+def is_real(array: np.ndarray) -> bool:
+    """Whether its elements are numbers that can be compared (bfloat16 is no kind of NumPy's)."""
+    return array.dtype.kind in "biuf" or array.dtype.name == "bfloat16"
 
 
 def epsilon(dtype: str) -> float:
@@ -196,19 +209,24 @@ def shrink_check(check: Check) -> Check:
     return found
 
 
+def _counts(subject: Subject, results: int) -> tuple[int, ...]:
+    return subject.counts(results) if isinstance(subject, Stranger) else (results,)
+
+
 def _compare(
     outputs: tuple[np.ndarray, ...],
     wanted: tuple[Expected, ...],
-    types: list[tuple[tuple[int, ...], np.dtype[Any]]],
     bound: float,
     kind: str,
+    counts: tuple[int, ...],
 ) -> tuple[float, list[Fault]]:
     """(worst E, faults of shape, type and value)."""
-    if not 1 <= len(outputs) <= len(wanted):
-        text = f"returned {len(outputs)} arrays, must be {len(wanted)}"
-        return np.inf, [Fault("shape", text)]
+    if len(outputs) not in counts:
+        arrays = "1 array" if len(outputs) == 1 else f"{len(outputs)} arrays"
+        return np.inf, [Fault("shape", f"returned {arrays}, must return {counts[-1]}")]
     worst, faults = 0.0, []
-    for i, (output, one, (shape, dtype)) in enumerate(zip(outputs, wanted, types, strict=False)):
+    for i, (output, one) in enumerate(zip(outputs, wanted, strict=False)):
+        shape, dtype = one.exact.shape, one.dtype
         what = ("the result", "the second result", "the third result")[i]
         what += " (indices)" if one.is_index else ""
         if output.shape != shape:
@@ -216,6 +234,8 @@ def _compare(
             continue
         if output.dtype != dtype:
             faults.append(Fault("dtype", f"{what} is {output.dtype}, must be {dtype}"))
+            if not is_real(output):
+                continue
         comparison = compare(output, one, 0.0 if one.is_index else bound)
         worst = max(worst, comparison.error)
         if not comparison.ok:
@@ -243,24 +263,63 @@ def _changed_inputs(plain: Data, laid: Data) -> list[Fault]:
     ]
 
 
+def _copies(results: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
+    return tuple(np.array(to_numpy(one), order="C") for one in results)
+
+
+def _shared(laid: Data, given: tuple[Any, ...]) -> list[Fault]:
+    """Results that lie in the memory of an input."""
+    return [
+        Fault("memory", f"the result lies in the memory of the input {name}, must be a new array")
+        for one in given
+        for name, array in laid.items()
+        if np.may_share_memory(to_numpy(one), array)
+    ]
+
+
 def _repeats(
     subject: Subject, case: Case, laid: Data, given: tuple[Any, ...], first: tuple[Any, ...]
 ) -> list[Fault]:
-    """Runs again, on dense arrays and with new memory for the output."""
+    """Runs again, on dense arrays and with new memory for the output; then with other arrays."""
     for repeat in range(1, REPEATS):
-        again = subject.run(case.problem, case.direction, laid, None, repeat)
+        again = _copies(subject.run(case.problem, case.direction, laid, None, repeat))
+        if len(first) != len(again):
+            text = f"call {repeat + 1} returned {len(again)} arrays, the first {len(first)}"
+            return [Fault("repeat", text)]
         if not all(map(same_bits, first, again)):
-            places = [np.argwhere(one != two) for one, two in zip(first, again, strict=False)]
+            places = [np.argwhere(one != two) for one, two in zip(first, again, strict=True)]
             counts = ", ".join(str(len(place)) for place in places)
             text = f"call {repeat + 1} with equal arguments gave other bits ({counts} places)"
             return [Fault("repeat", text)]
-        if not subject.takes_out and not all(map(same_bits, first, given)):
-            return [Fault("repeat", "a later call wrote into the result of the first")]
+    if subject.takes_out:
+        return []
+    other = make_data(case.problem, case.direction, case.kind, case.dtype, case.seed + 1)
+    again = _copies(subject.run(case.problem, case.direction, other, None, REPEATS))
+    if not all(map(same_bits, first, _copies(given))):
+        return [Fault("repeat", "a later call wrote into the result of the first")]
+    if len(first) == len(again) and all(map(same_bits, first, again)):
+        wanted = expected(case.problem, case.direction, other)
+        bound = subject.bound(case.problem, case.direction)
+        if _compare(again, wanted, bound, case.kind, (len(again),))[1]:
+            return [Fault("repeat", "a call with other values gave the result of the first")]
     return []
 
 
-def _raised(error: Exception) -> Fault:
+def _updated(
+    subject: Subject, case: Case, plain: Data, wanted: tuple[Expected, ...], bound: float
+) -> list[Fault]:
+    """What a call with arrays to change in place does wrong."""
+    if not updates(case.problem, case.direction, subject):
+        return []
+    outputs, wrong = run_updating(case.problem, case.direction, subject, plain, case.seed)
+    _, faults = _compare(outputs, wanted, bound, case.kind, _counts(subject, len(wanted)))
+    found = [Fault("statistics", text) for text in wrong]
+    return found + [Fault(f.symptom, f"given running statistics, {f.text}") for f in faults]
+
+
+def _raised(error: BaseException) -> Fault:
+    if isinstance(error, NoArray):
+        return Fault("type", str(error))
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    text = " ".join(str(error).split())
-    return Fault("raised", f"raised {type(error).__name__}: {text[:300]}{place}")
+    return Fault("raised", f"raised {type(error).__name__}: {text_of(error)[:300]}{place}")

@@ -50,6 +50,7 @@ _WORDS: dict[str, dict[str, Any]] = {
     "avg": {"kind": "avg"},
     "global": {"is_global": True, "p": 1, "q": 1},
 }
+_SAID = {"kind": "max or avg"}  # fields by what stands for them in a line
 _WORD_ENDS = re.compile(r"-(?!\d)")  # a word begins with a letter; before digits it is a minus
 _NUMBERS = re.compile(r"(size|alpha|beta|k|smooth)(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)")
 _SIZES = re.compile(r"(?:[nchwkrspqg]\d+)+")
@@ -67,14 +68,24 @@ def parse(op: str, line: str, *, name: str = "", tags: frozenset[str] = frozense
         raise ValueError(f"op is {op!r}, known are {', '.join(CLASSES)}")
     fields: dict[str, Any] = {}
     for word in _WORD_ENDS.split(line):
-        fields |= _parse_word(word, line)
-    known = {field.name for field in dataclasses.fields(CLASSES[op])}
-    if strange := fields.keys() - known:
+        found = _parse_word(word, line)
+        if twice := found.keys() & fields.keys():
+            names = ", ".join(sorted(twice))
+            raise ValueError(f"{line!r}: {word!r} gives {names}, which is given before")
+        fields |= found
+    known = {field.name: field for field in dataclasses.fields(CLASSES[op])}
+    if strange := fields.keys() - known.keys():
         raise ValueError(f"{line!r}: {op} has no {', '.join(sorted(strange))}")
-    try:
-        return CLASSES[op](**fields, name=name or line, tags=tags)
-    except TypeError as error:  # a size is missing
-        raise ValueError(f"{line!r}: {error}") from None
+    missing = [
+        _SAID.get(key, key)
+        for key, field in known.items()
+        if field.default is field.default_factory is dataclasses.MISSING and key not in fields
+    ]
+    if missing:
+        raise ValueError(f"{line!r}: {op} needs {', '.join(missing)} too")
+    if fields.get("groups") == 0:  # of which there is no shape to check
+        raise ValueError(f"{line!r}: groups is 0, must be at least 1")
+    return CLASSES[op](**fields, name=name or line, tags=tags)
 
 
 def _parse_word(word: str, line: str) -> dict[str, Any]:
@@ -83,7 +94,10 @@ def _parse_word(word: str, line: str) -> dict[str, Any]:
     if match := _NUMBERS.fullmatch(word):
         return {match[1]: int(match[2]) if match[2].isdecimal() else float(match[2])}
     if _SIZES.fullmatch(word):
-        sizes = {key: int(value) for key, value in re.findall(r"([a-z])(\d+)", word)}
+        pairs = re.findall(r"([a-z])(\d+)", word)
+        sizes = {key: int(value) for key, value in pairs}
+        if len(sizes) < len(pairs):
+            raise ValueError(f"{line!r}: {word!r} gives a size twice")
         return {("groups" if key == "g" else key): value for key, value in sizes.items()}
     if match := _PADS.fullmatch(word):
         top, bottom, left, right = map(int, match.groups())

@@ -17,6 +17,7 @@ class Failure:
     cases: list[Case] = field(default_factory=list)
     when: str = ""
     file: str = ""
+    unsaved: str = ""  # why there is no file
 
     @property
     def symptom(self) -> str:
@@ -86,6 +87,8 @@ def failure_lines(failure: Failure) -> list[str]:
         lines.append(f"  simplest: {shrunk.case.problem.line}: {shrunk.faults[0].text}")
     if failure.file:
         lines.append(f"  inputs: {failure.file}")
+    if failure.unsaved:
+        lines.append(f"  inputs could not be saved: {failure.unsaved}")
     lines.append(f"  repeat: {shrunk.reproducer}")
     return lines
 

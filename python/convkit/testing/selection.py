@@ -1,6 +1,7 @@
 """Which cases a validation takes: those given, or random ones that suit what was asked for."""
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from convkit import _native, ops
 
-from .cases import algorithms
+from .cases import algorithms, why_impossible
 from .compare import DEFAULT_BOUND
 from .data import DTYPES, KINDS, as_dtype, available_dtypes, exact_on_whole
 from .examine import Case, can_be_checked
@@ -61,10 +62,10 @@ class Selection:
                     raise ValueError(f"{name} is {one!r}, known are {', '.join(known)}")
         for dtype in self.dtypes:
             as_dtype(dtype)
-        for name in ("cases", "most_flops"):
+        for name, least in (("cases", 1), ("most_flops", 1), ("seed", 0)):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}, must be at least 1")
+            if value is not None and value < least:
+                raise ValueError(f"{name} is {value}, must be at least {least}")
         if self.algo is not None:
             names = {row["name"]: None for op in all_ops() for row in algorithms(op)}
             if self.algo not in names:
@@ -108,6 +109,8 @@ def stranger(
     function: Callable[..., Any], selection: Selection, bound: float = DEFAULT_BOUND, path: str = ""
 ) -> Stranger:
     """The user's function as the one public function that was named."""
+    if not 0 <= bound < math.inf:
+        raise ValueError(f"bound is {bound}, must be a number of at least 0")
     if len(selection.names) != 1:
         raise ValueError("say which one public function it stands for, as op=")
     name = selection.names[0]
@@ -207,7 +210,8 @@ def _given_cases(
                 if (laid.op, direction) not in known or case.function not in wanted:
                     continue
                 if not _can_run(laid, direction):
-                    raise ValueError(f"{laid.op}: {laid.line} is no valid problem")
+                    why = why_impossible(laid) or f"{laid.op}: it cannot be checked"
+                    raise ValueError(f"{why}: {laid.line} is no valid problem")
                 if user is not None and (lacking := user.missing(laid, direction)):
                     report.skipped[f"needs {', '.join(sorted(lacking))}"] += 1
                     continue

@@ -22,10 +22,16 @@ from .lines import Problem
 
 # What a public function says of its own run, which no definition has.
 _OURS = ("precision", "algo", "max_workspace", "out")
+# Parameters that ask for more results.
+_RETURNS = ("return_indices", "return_stats")
 
 
 class Refused(Exception):
     """The subject declines the problem; the text says why."""
+
+
+class NoArray(Exception):
+    """The function gave back something else than arrays; the text says what."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,10 @@ class Algorithm:
     @property
     def array_library(self) -> Any:
         return importlib.import_module("cupy") if self.backend == "cuda" else np
+
+    def takes(self, name: str) -> bool:
+        """Whether it has a parameter of this name."""
+        return True
 
     def bound(self, problem: Problem, direction: str) -> float:
         """The largest E that counts as right."""
@@ -92,6 +102,8 @@ class Stranger:
         self.path = path or f"{module}:{getattr(function, '__qualname__', self.name)}"
         self._public = inspect.signature(ops.FUNCTIONS[name]).parameters
         self._signature = _signature(function)
+        # Told before each case how to repeat it: a function may end the process.
+        self.announce: Callable[[str], object] = lambda reproducer: None
 
     def bound(self, problem: Problem, direction: str) -> float:
         return bound_of(problem, direction, self._bound)
@@ -102,13 +114,22 @@ class Stranger:
     def run(
         self, problem: Problem, direction: str, data: dict[str, Any], out: Any, repeat: int
     ) -> tuple[Any, ...]:
+        """What the function gave, in the memory of its own array library (see to_numpy)."""
         args, kwargs, _ = self._arguments(problem, direction, data)
         try:
             result = self.function(*args, **kwargs)
         except NotImplementedError as error:
-            raise Refused(str(error) or "NotImplementedError") from None
-        results = result if isinstance(result, tuple) else (result,)
-        return tuple(_to_numpy(one) for one in results)
+            raise Refused(text_of(error) or "NotImplementedError") from None
+        return result if isinstance(result, tuple) else (result,)
+
+    def counts(self, results: int) -> tuple[int, ...]:
+        """How many arrays it may return, where the public function returns `results`.
+
+        One without return_indices or return_stats, which cannot be asked for the others, may leave
+        them out.
+        """
+        asked = [name for name in _RETURNS if name in self._public]
+        return (results,) if all(map(self.takes, asked)) else (1, results)
 
     def missing(self, problem: Problem, direction: str) -> frozenset[str]:
         """Parameters that the problem needs and the function does not have."""
@@ -139,13 +160,14 @@ class Stranger:
         return tuple(
             name
             for name in self._public
-            if name not in _OURS and name not in self._required() and not self._has(name)
+            if name not in _OURS and name not in self._required() and not self.takes(name)
         )
 
     def _required(self) -> list[str]:
         return [name for name, p in self._public.items() if p.default is inspect.Parameter.empty]
 
-    def _has(self, name: str) -> bool:
+    def takes(self, name: str) -> bool:
+        """Whether it has a parameter of this name."""
         if self._signature is None:
             return True
         parameters = self._signature.parameters
@@ -166,9 +188,9 @@ class Stranger:
             value, default = named[key], self._public[key].default
             if key == "stride" and default is None and value == named["kernel_size"]:
                 default = value
-            if self._has(key):
+            if self.takes(key):
                 keywords[key] = value
-            elif key not in ("return_indices", "return_stats") and not _equal(value, default):
+            elif key not in _RETURNS and not _equal(value, default):
                 missing.add(key)
         ordered = {key: keywords[key] for key in self._public if key in keywords}
         return [named[key] for key in required], ordered, frozenset(missing)
@@ -194,8 +216,10 @@ def load(path: str) -> Any:
             found = importlib.import_module(module_name)
         for part in function_name.split("."):
             found = getattr(found, part)
-    except Exception as error:  # whatever the module raises when it is imported
-        raise ValueError(f"{path}: {type(error).__name__}: {error}") from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the module raises when it is imported, sys.exit too
+        raise ValueError(f"{path}: {said(error)}") from None
     if not callable(found):
         raise ValueError(f"{path} is {found!r}, which cannot be called")
     return found
@@ -236,11 +260,33 @@ def _equal(value: Any, default: Any) -> bool:
     return value is default or (value is not ... and default is not None and value == default)
 
 
-def _to_numpy(array: Any) -> np.ndarray:
-    """A result as a NumPy array: of CuPy by .get(), of torch by .numpy(), of others as they are."""
+def to_numpy(array: Any) -> np.ndarray:
+    """A result as a NumPy array: of CuPy by .get(), of torch by .numpy(), of others as they are.
+
+    Raises: NoArray for what is neither an array nor a number.
+    """
     for method in ("get", "detach"):
-        if not isinstance(array, np.ndarray) and hasattr(array, method):
+        if not isinstance(array, (np.ndarray, dict)) and hasattr(array, method):
             array = getattr(array, method)()
     if hasattr(array, "cpu") and not isinstance(array, np.ndarray):
         array = array.cpu()
+    if not isinstance(array, (np.ndarray, np.generic, int, float)) and not any(
+        hasattr(array, name) for name in ("__array__", "__array_interface__", "__dlpack__")
+    ):
+        what = "None" if array is None else f"a {type(array).__name__}"
+        raise NoArray(f"returned {what}, must return an array")
     return np.asarray(array)
+
+
+def said(error: BaseException) -> str:
+    """The sort of an exception and its text, in one line."""
+    return f"{type(error).__name__}: {text_of(error)}"
+
+
+def text_of(error: BaseException) -> str:
+    """The text of an exception, whose own __str__ may fail."""
+    try:
+        text = " ".join(str(error).split())
+        return "".join(one if one.isprintable() else "?" for one in text)  # nothing for a terminal
+    except Exception as failed:
+        return f"(its text cannot be had: __str__ raised {type(failed).__name__})"

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from .subjects import said
+
 Call = Callable[[], Any]
 Samples = list[float | None]  # seconds per call, by round; None where a call sat the round out
 
@@ -196,8 +198,10 @@ def _first_calls(calls: dict[str, Call], way: Way) -> tuple[dict[str, float], di
         try:
             call()  # pays for threads that start and pages that are new
             once[name] = max(clock(call, way.wait), 1e-9)
-        except Exception as error:  # its text stands in the row in place of a time
-            failed[name] = f"{type(error).__name__}: {error}"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # its text stands in the row in place of a time
+            failed[name] = said(error)
     return once, failed
 
 

@@ -105,8 +105,11 @@ def _failure(check: Check, selection: Selection) -> Failure:
     if selection.save is not None:
         name = "-".join((*way_of(check), failure.symptom))
         path = Path(selection.save) / f"{name}.npz"
-        examine(failure.shrunk.case, check.subject).save(path)
-        failure.file = str(path)
+        try:
+            examine(failure.shrunk.case, check.subject).save(path)
+            failure.file = str(path)
+        except OSError as error:
+            failure.unsaved = f"{path}: {error.strerror or error}"
     return failure
 
 

@@ -18,6 +18,7 @@ from convkit.apps.terminal import InputError
 from convkit.testing import Problem, bound_of, row_bound
 from convkit.testing.compare import DEFAULT_BOUND
 from convkit.testing.peers import peers
+from convkit.testing.subjects import said, to_numpy
 
 OURS = "convkit"
 # Others round as they like, by Winograd too; beyond this it is no float32 any more, or other work.
@@ -160,7 +161,7 @@ def _short(value: Any) -> Any:
 
 def _arrays(result: Any) -> list[np.ndarray]:
     outputs = result if isinstance(result, tuple) else (result,)
-    return [o.get() if hasattr(o, "get") else np.asarray(o) for o in outputs]
+    return [to_numpy(output) for output in outputs]
 
 
 def _first_array(result: Any) -> list[np.ndarray]:
@@ -190,8 +191,10 @@ def load_stranger(text: str) -> Stranger:
         sys.path.insert(0, os.getcwd())  # a file in the folder where one stands, as python -m has
     try:
         found = getattr(importlib.import_module(module), name)
-    except Exception as error:  # whatever the user's module raises when it is imported
-        raise InputError(f"--with {text}: {type(error).__name__}: {error}") from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the user's module raises when it is imported
+        raise InputError(f"--with {text}: {said(error)}") from None
     if not callable(found):
         raise InputError(f"--with {text}: {name} is {type(found).__name__}, must be callable")
     return Stranger(place, function, found)

@@ -65,8 +65,8 @@ def _rate(row: Row) -> float:
 def _bars(axis: Any, run: Run, peer: str) -> None:
     rows = _sorted(run, peer)
     middles = [row.ratios[peer].middle for row in rows]
-    below = [row.ratios[peer].middle - row.ratios[peer].low for row in rows]
-    above = [row.ratios[peer].high - row.ratios[peer].middle for row in rows]
+    below = [max(row.ratios[peer].middle - row.ratios[peer].low, 0) for row in rows]
+    above = [max(row.ratios[peer].high - row.ratios[peer].middle, 0) for row in rows]
     axis.bar(
         range(len(rows)),
         [middle - 1 for middle in middles],

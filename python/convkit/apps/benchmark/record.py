@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from convkit.apps.benchmark.rows import Contestant, Row
+from convkit.apps.benchmark.reading import Damaged, check, read
+from convkit.apps.benchmark.rows import Row
+from convkit.apps.files import write_whole
 from convkit.apps.terminal import InputError, finite
 from convkit.testing import Peaks
-from convkit.testing.timing import Interval, Noise, drift_of
+from convkit.testing.timing import Interval, drift_of, ratios
 
 SCHEMA = 1
 MADE_BY = "convkit bench"
@@ -32,6 +34,7 @@ PACKAGES = (
     "cupy-cuda12x",
     "cupy-cuda13x",
 )
+_MACHINE: dict[str, Any] = {"cpu": str, "isa": str, "cores": int, "gpu": list[str]}
 WIDE = 0.10  # half-width of an interval, as a part of its middle, that gets a mark
 
 
@@ -187,8 +190,6 @@ def as_dict(run: Run) -> dict[str, Any]:
 
 def save(run: Run, path: Path) -> None:
     """Writes the run; InputError where that cannot be."""
-    from convkit.apps.images import write_whole
-
     text = json.dumps(as_dict(run), indent=1, ensure_ascii=False, allow_nan=False)
     write_whole(path, lambda file: file.write(text.encode()))
 
@@ -209,27 +210,47 @@ def load(path: Path) -> Run:
     if found.get("schema") != SCHEMA:
         raise InputError(f"{path}: has schema {found.get('schema')!r}, this version reads {SCHEMA}")
     try:
-        return _run(found)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: is not complete: {type(error).__name__}: {error}") from None
+        run: Run = read(Run, found | {"reference_s": found.get("reference_s") or 0.0}, "")
+        _check(run)
+    except Damaged as error:
+        raise InputError(f"{path}: is damaged: {error}") from None
+    run.reference_s = run.reference_s or math.inf  # which JSON cannot say
+    return run
 
 
-def _run(found: dict[str, Any]) -> Run:
-    plain = {key: found[key] for key in Run.__dataclass_fields__}
-    plain["peaks"] = [Peaks(**one) for one in plain["peaks"]]
-    plain["reference_s"] = plain["reference_s"] or math.inf
+def _check(run: Run) -> None:
+    """Raises Damaged for what no run holds, and what is made of it could not bear."""
+    for name, kind in _MACHINE.items():
+        read(kind, run.machine.get(name), f"machine.{name}")
+    for i, peaks in enumerate(run.peaks):
+        for name in ("flops_per_s", "bytes_per_s"):
+            value = getattr(peaks, name)
+            check(value > 0, f"peaks[{i}].{name}", value, "above 0")
     for part in ("overhead", "rows"):
-        plain[part] = [_row(one) for one in plain[part]]
-    return Run(**plain)
+        for i, row in enumerate(getattr(run, part)):
+            _check_row(row, f"{part}[{i}]")
 
 
-def _row(plain: dict[str, Any]) -> Row:
-    values = {key: plain[key] for key in Row.__dataclass_fields__}
-    values["contestants"] = [Contestant(**one) for one in values["contestants"]]
-    values["ratios"] = {name: Interval(**one) for name, one in values["ratios"].items()}
-    values["interval"] = Interval(**values["interval"]) if values["interval"] else None
-    values["noise"] = Noise(**values["noise"])
-    return Row(**values)
+def _check_row(row: Row, place: str) -> None:
+    known = ("fprop", "dgrad", "wgrad")
+    check(row.direction in known, f"{place}.direction", row.direction, f"one of {', '.join(known)}")
+    for name in ("threads", "bytes"):
+        check(getattr(row, name) > 0, f"{place}.{name}", getattr(row, name), "above 0")
+    for i, one in enumerate(row.contestants):
+        for j, sample in enumerate(one.samples_s):
+            where = f"{place}.contestants[{i}].samples_s[{j}]"
+            check(sample is None or sample > 0, where, sample, "above 0")
+    intervals = {f"ratios.{name}": one for name, one in row.ratios.items()}
+    for what, interval in (intervals | {"interval": row.interval}).items():
+        if interval is not None:
+            for name, value in asdict(interval).items():
+                check(value > 0, f"{place}.{what}.{name}", value, "above 0")
+    samples = {one.name: one.samples_s for one in row.contestants}
+    for name in row.ratios:
+        theirs = samples.get(name, [])
+        both = len(theirs) == len(row.ours.samples_s) and ratios(row.ours.samples_s, theirs)
+        if not both:
+            raise Damaged(f"{place}.ratios.{name} is of no contestants' samples")
 
 
 def measure_reference(loop: Callable[[], Any], clock: Callable[..., float]) -> float:

@@ -29,6 +29,7 @@ from convkit.testing import (
 )
 from convkit.testing.data import array_shapes
 from convkit.testing.peers import fair_blas
+from convkit.testing.subjects import said
 from convkit.testing.timing import (
     Interval,
     Noise,
@@ -177,8 +178,10 @@ def _check(
                 compare(output, expectation, entry.bound)
                 for output, expectation in zip(outputs, wanted, strict=False)
             ]
-        except Exception as error:  # whatever it raises is what its row has to say
-            one.note = f"{type(error).__name__}: {error}"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever it raises is what its row has to say
+            one.note = said(error)
             continue
         worst = max(found, key=lambda comparison: comparison.error)
         one.error = worst.error

@@ -17,6 +17,7 @@ from convkit.testing import (
     parse,
     problems,
 )
+from convkit.testing.cases import why_impossible
 
 SUITE = ("layer", "network")
 
@@ -29,10 +30,12 @@ def choose(words: Iterable[str], *, quick: bool = False) -> list[Problem]:
 
     Raises: InputError for a word that names nothing.
     """
-    tags = SUITE[:1] if quick else SUITE
+    tags, words = SUITE[:1] if quick else SUITE, list(words)
     tokens = [token for word in words for token in word.split()]
-    if not tokens:
+    if not words:
         return [row for op in PROBLEMS for row in problems(op, *tags)]
+    if empty := [word for word in words if not word.split()]:
+        raise InputError(f"{empty[0]!r} names no row")
     found: list[Problem] = []
     op = None
     for i, token in enumerate(tokens):
@@ -46,6 +49,8 @@ def choose(words: Iterable[str], *, quick: bool = False) -> list[Problem]:
         else:
             found += _named(op, token)
         op = None
+    if empty := [row.line for row in found if not row.n]:
+        raise InputError(f"{empty[0]}: a batch of 0 images has nothing to time")
     return list(dict.fromkeys(found))
 
 
@@ -80,9 +85,13 @@ def _parsed(op: str | None, line: str) -> Problem:
     errors = []
     for one in [op] if op else PROBLEMS:
         try:
-            return parse(one, line)
+            problem = parse(one, line)
         except ValueError as error:
             errors.append(str(error))
+            continue
+        if why := why_impossible(problem):
+            raise InputError(why)
+        return problem
     hint = errors[0] if op else f"{line!r} is a problem line of no op ({', '.join(PROBLEMS)})"
     raise InputError(hint)
 

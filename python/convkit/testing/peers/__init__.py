@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.util import find_spec
@@ -122,10 +123,11 @@ def fair_blas(numpy: Callable[[], Any] | None, threads: int) -> Iterator[None]:
         yield
         return
     controller = _blas_controller()
-    times = {}
-    for count in {1, threads}:
-        with controller.limit(limits=count, user_api="blas"):
-            times[count] = min(clock(numpy) for _ in range(2))
+    times = {threads: math.inf}
+    with suppress(Exception):  # a call that fails says so where it is checked
+        for count in {1, threads}:
+            with controller.limit(limits=count, user_api="blas"):
+                times[count] = min(clock(numpy) for _ in range(2))
     with controller.limit(limits=min(times, key=times.__getitem__), user_api="blas"):
         yield
 

@@ -116,6 +116,7 @@ def _conv(space: Any, problem: Any, _: str, data: dict[str, Any]) -> Any:
             y += w[:, 0, r, s, None, None] * seen
     else:
         pixels = problem.r == problem.s == 1 and problem.stride == (1, 1)
+        pixels = pixels and problem.windows.padded_sides == (problem.h, problem.w)
         columns = x.reshape(problem.n, problem.c, -1) if pixels else _columns(space, x, problem)
         y = (w.reshape(problem.k, -1) @ columns).reshape(problem.y_shape)
     if "bias" in data:
