@@ -182,3 +182,11 @@ def test_more_calls_than_are_kept():
     for pad in range(5000):
         y = convkit.conv2d(x, w, padding=((0, 0), (0, pad)))
         assert y.shape[3] == 3 + pad
+
+
+def test_what_a_known_call_finds_in_its_numbers_is_a_value_error():
+    logits = np.zeros((2, 3), "f4")
+    convkit.cross_entropy(logits, np.array([0, 2]))
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"^cross_entropy: target\[1\] is 3, must be from 0"):
+            convkit.cross_entropy(logits, np.array([0, 3]))

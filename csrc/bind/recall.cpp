@@ -204,6 +204,10 @@ PyObject* recall(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     return run_again(*call, arguments[kArrays], out).release().ptr();
   } catch (py::error_already_set& error) {
     error.restore();
+  } catch (const ValueError& error) {
+    PyErr_SetString(PyExc_ValueError, error.what());
+  } catch (const TypeError& error) {
+    PyErr_SetString(PyExc_TypeError, error.what());
   } catch (const MemoryError& error) {
     PyErr_SetString(PyExc_MemoryError, error.what());
   } catch (const std::bad_alloc&) {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convkit.apps.images import write_whole
+from convkit.apps.files import write_whole
 from convkit.apps.terminal import InputError, console, print_json
 
 if TYPE_CHECKING:
