@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from convkit.apps.images import read_image, shrink, to_planes, write_whole
+from convkit.apps.files import write_whole
+from convkit.apps.images import read_image, shrink, to_planes
 from convkit.apps.terminal import InputError, print_json
 
 if TYPE_CHECKING:
