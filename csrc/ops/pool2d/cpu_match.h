@@ -43,6 +43,7 @@ class MatchSame {
   static bool supports(const Pool2dProblem& p) {
     return p.layout == Layout::kNCHW && p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 &&
            p.p == p.h && p.q == p.w && p.r * p.s <= kMostTaps && CoveredPixels::supports(p) &&
+           p.w >= p.s &&  // in a narrower map two taps meet the same window
            CoveredPixels::segment_rows(p) >= min_of(p.p, 2 * p.r);
   }
   static int64_t images_at_once(const Pool2dProblem& p) { return CoveredPixels::planes_at_once(p); }

@@ -163,6 +163,8 @@ core avg_3x3              avg-n1c5h9w10-r3s3-st1-pd1
 core avg_3x3_strided      avg-n2c6h11w12-r3s3-st2-pd1-realpixels
 core avg_ceil             avg-n1c4h14w12-r3s3-st2-pd1-ceil
 core avg_global           avg-n2c19h7w7-r7s7-st1-pd0
+edge narrow_same          max-n1c7h12w2-r3s3-st1-pd1
+edge column_same          max-n2c3h9w1-r3s3-st1-pd1
 edge max_pixel            max-n1c1h1w1-r1s1-st1-pd0
 edge max_empty_batch      max-n0c3h4w4-r2s2-st2-pd0
 edge max_prime            max-n1c3h13w11-r5s3-st3x2-pd2x1
