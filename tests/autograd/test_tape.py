@@ -54,6 +54,7 @@ def test_a_tensor_used_often_adds_its_gradients():
     y = x * 2
     z = (y + y * y + y * x).sum()
     z.backward()
+    # Float64; the tape adds the three ways in another order than this line.
     np.testing.assert_allclose(x.grad.data, 2 + 8 * x.data + 4 * x.data, rtol=1e-12)
 
 
@@ -223,6 +224,7 @@ def test_a_users_function_has_gradients_and_gradients_of_them():
     assert gradcheck(lambda x: Cube.apply(x, 2.0), [x])
     (first,) = grad(Cube.apply(x, 2.0).sum(), [x], create_graph=True)
     (second,) = grad(first.sum(), [x])
+    # Float64; products in another order.
     np.testing.assert_allclose(second.data, 12 * x.data, rtol=1e-12)
     a, b = SplitInTwo.apply(x)
     b.sum().backward()
@@ -303,7 +305,9 @@ def test_grad_of_results_in_the_middle_and_of_strangers():
     x = leaf(3)
     y = x * 2
     found = grad((y * y).sum(), [y, x])
+    # Float64; y + y against 2 y.
     np.testing.assert_allclose(found[0].data, 2 * y.data)
+    # Float64; the same, times 2.
     np.testing.assert_allclose(found[1].data, 4 * y.data)
     assert x.grad is None
     with pytest.raises(RuntimeError, match=r"does not depend on inputs\[1\]"):

@@ -50,6 +50,7 @@ def images(side, count=2):
 
 def close(found, wanted, tolerance, least=0.0):
     scale = max(np.abs(wanted).max(), least)
+    # Each caller says its tolerance and why; relative to the largest number, as rounding is.
     np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance * scale)
 
 
@@ -88,6 +89,7 @@ def test_gradients_agree(ours, theirs, side):
     state = peer.state_dict()
     for name, array in model.state_dict().items():
         if "running" in name or "tracked" in name:
+            # Float64 on both sides; the sums of the batch in another order.
             close(array, state[name].numpy(), 1e-10)
 
 

@@ -126,7 +126,8 @@ def test_results_have_a_row_for_each_image(name):
         alone = model(Tensor(x[:1]))
     assert y.shape[0] == 2
     assert np.isfinite(y.data).all()
-    np.testing.assert_allclose(alone.data, y.data[:1], rtol=1e-4, atol=1e-5)  # linear's few rows
+    # linear may take another algorithm for one row than for two, which rounds in another order.
+    np.testing.assert_allclose(alone.data, y.data[:1], rtol=1e-4, atol=1e-5)
 
 
 def test_every_seed_starts_a_network_its_own_way():

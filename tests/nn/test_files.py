@@ -143,6 +143,17 @@ def test_broken_files_are_named(tmp_path):
         files.load(tmp_path / "none")
 
 
+def test_a_link_stays_and_its_target_is_replaced(tmp_path):
+    target, link = tmp_path / "target", tmp_path / "link"
+    files.save({"w": np.zeros(2, "f4")}, target)
+    target.chmod(0o640)
+    link.symlink_to(target)
+    files.save({"w": np.ones(2, "f4")}, link)
+    assert link.is_symlink()
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert files.load(target)["w"].tolist() == [1.0, 1.0]
+
+
 def test_a_folder_that_cannot_be_written_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "x"
     files.save({"w": np.ones(2, "f4")}, path)

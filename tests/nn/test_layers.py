@@ -83,7 +83,8 @@ def test_layers_do_what_torchs_do(name):
     for mode in (True, False):
         layer.train(mode), peer.train(mode)
         y, wanted = layer(Tensor(x)), peer(torch.from_numpy(x)).detach().numpy()
-        np.testing.assert_allclose(y.data, wanted, rtol=1e-5, atol=1e-5)  # both float32
+        # Float32 on both sides, sums of up to 36 terms in different orders.
+        np.testing.assert_allclose(y.data, wanted, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["Conv2d", "Linear", "ConvTranspose2d"])
@@ -100,6 +101,7 @@ def test_first_values_have_torchs_spread(name):
 def test_scaled_tanh_has_the_papers_values():
     y = nn.ScaledTanh()(Tensor([1.0, 0.5, -1.0])).data
     wanted = [0.9999972559224791, 0.5516837063305313, -0.9999972559224791]
+    # The document's digits; the product by 1.7159 rounds once more.
     np.testing.assert_allclose(y, wanted, rtol=1e-15)
 
 
@@ -144,6 +146,7 @@ def test_a_local_layer_with_equal_filters_is_a_convolution():
     layer.weight.data[...] = w.reshape(1, 3, -1)
     layer.bias.data[...] = 0
     x = RNG.standard_normal((2, 2, 5, 4)).astype("f4")
+    # The same eight products a pixel in float32, added by a matrix product in another order.
     np.testing.assert_allclose(layer(Tensor(x)).data, convkit.conv2d(x, w), rtol=1e-5, atol=1e-5)
 
 
@@ -154,11 +157,13 @@ def test_l2_pools_of_nothing_are_nothing():
     y.sum().backward()
     assert not x.grad.data.any()
     three = Tensor(np.full((1, 1, 2, 2), 3.0))
+    # A mean times four, then a root: the last bit may differ from 6.
     np.testing.assert_allclose(nn.L2Pool2d(2)(three).data, 6.0)
 
 
 def test_unit_vectors():
     z = nn.L2Normalize()(Tensor(np.array([[3.0, 4.0], [0.0, 0.0]]))).data
+    # 0.6 and 0.8 are rounded in the quotient and in the text alike.
     np.testing.assert_allclose(z, [[0.6, 0.8], [0, 0]])
 
 
@@ -209,6 +214,7 @@ def test_fusing_checks_itself():
     ]
     assert net.training  # as it was
     net.eval()
+    # fuse's own limit: folded weights are rounded to float32 before they are multiplied.
     np.testing.assert_allclose(fused(Tensor(x)).data, net(Tensor(x)).data, rtol=1e-4, atol=1e-5)
 
     class Wrong(nn.Module):

@@ -82,6 +82,7 @@ def test_matches_the_reference_in_its_own_dtype(call, dtype, tolerance):
     assert got.dtype == dtype
     assert got.shape == expected.shape
     wide = (one.astype("f8") for one in (got.data, expected))
+    # Sums and their inputs are rounded in the dtype: some tens of its eps, as the rows above say.
     np.testing.assert_allclose(*wide, rtol=tolerance, atol=tolerance)
     got.backward(np.ones(got.shape, dtype))
     assert {one.grad.dtype for one in given} == {np.dtype(dtype)}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from convkit.apps.terminal import InputError
+from convkit.nn.files import replace_file
 
 # What is open already may be a regular file, which must not be replaced.
 _OPEN_FILES = ("/dev/std", "/dev/fd/", "/proc/")
@@ -27,13 +28,13 @@ def write_whole(path: Path, write: Callable[[Any], object]) -> None:
     Raises: InputError for what cannot be written.
     """
     try:
+        memory = io.BytesIO()
+        write(memory)
         if _is_special(path):
-            memory = io.BytesIO()
-            write(memory)
             with _open_special(path) as file:
                 file.write(memory.getvalue())
         else:
-            _replace(Path(os.path.realpath(path)), write)
+            replace_file(path, memory.getvalue())
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
@@ -66,23 +67,3 @@ def _open_special(path: Path) -> Any:
                 stream.flush()
                 return os.fdopen(os.dup(number), "wb")
     return path.open("ab")
-
-
-def _replace(path: Path, write: Callable[[Any], object]) -> None:
-    mask = os.umask(0)
-    os.umask(mask)
-    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~mask
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = file.name
-            write(file)
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-        temporary = None
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)

@@ -67,7 +67,11 @@ def notes_of(path: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Gives the file these bytes; killed at any moment, it has the old ones or the new ones."""
+    """Gives the file these bytes; killed at any moment, it has the old ones or the new ones.
+
+    A symbolic link stays, and what it points to is replaced; an existing file's permissions stay.
+    """
+    path = Path(os.path.realpath(path))
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
